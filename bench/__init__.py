@@ -1,0 +1,1 @@
+"""Measure container registries side by side; see ``bench/README.md``."""

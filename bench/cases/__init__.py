@@ -1,0 +1,1 @@
+"""What is measured: small functions by theme, and one table (:mod:`bench.cases.table`) that names them all."""

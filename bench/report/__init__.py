@@ -1,0 +1,1 @@
+"""The same result in four forms: terminal, JSON, Markdown, SVG."""

@@ -1,0 +1,37 @@
+"""The report as a Markdown page, with the plots beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report.result import Result
+from bench.report.tables import Table, all_tables
+
+INTRODUCTION = """# Measured speed
+
+Made by `python -m bench`; do not edit by hand. All servers ran on the same machine in the same run, in interleaved
+rounds, with the same bytes. Holdfast runs with authentication (HTTP Basic), durable writes (fsync of file and folder,
+SQLite FULL) and its ledger on; the peers run as shipped, without authentication and without fsync of blob data, and
+with access logs off. A goal that was missed is shown as MISSED with the distance.
+"""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _draw(table: Table) -> str:
+    lines = [f"## {table.title}", ""]
+    if table.note:
+        lines += [table.note, ""]
+    lines += [_row(table.header), "|" + "---|" * len(table.header), *(_row(row) for row in table.rows), ""]
+    return "\n".join(lines)
+
+
+def to_markdown(result: Result, plots: Sequence[Path]) -> str:
+    """The whole page; plots are named relative to it, so they must lie in the same folder."""
+    parts = [INTRODUCTION]
+    parts += [f"![{plot.stem}]({plot.name})\n" for plot in plots]
+    parts += [_draw(table) for table in all_tables(result)]
+    return "\n".join(parts)

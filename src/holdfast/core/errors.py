@@ -1,0 +1,346 @@
+"""The closed family of things that can go wrong in Holdfast, each saying whose fault it is.
+
+This file alone decides which errors exist and what they tell a person. It knows nothing of HTTP or JSON: each face
+maps every class here through one total table (a test proves the tables complete).
+
+Sentences that Amazon ECR is known to use are kept to the letter, because tools match them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class HoldfastError(Exception):
+    """Base of every expected failure; never raised itself.
+
+    `message` is the sentence for a person; `detail` is what a machine may want beside it.
+    """
+
+    fault: ClassVar[str] = "caller"
+
+    def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail: dict[str, Any] = dict(detail or {})
+
+
+# --- malformed input -------------------------------------------------------------------------------------------------
+
+
+class NameInvalid(HoldfastError):
+    """A repository name outside the grammar of the OCI distribution specification or ECR's length limits."""
+
+
+class TagInvalid(HoldfastError):
+    """A tag outside the grammar of the OCI distribution specification."""
+
+
+class DigestInvalid(HoldfastError):
+    """A digest that is malformed, of an algorithm we do not compute, or not the digest of the content sent."""
+
+
+class ManifestInvalid(HoldfastError):
+    """Bytes that are not a manifest we accept; the message names the first thing wrong and where it stands."""
+
+
+class ManifestTooLarge(HoldfastError):
+    """A manifest over the limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The manifest is larger than {limit_bytes} bytes.",
+            {"limit_bytes": limit_bytes},
+        )
+
+
+class ParameterInvalid(HoldfastError):
+    """A parameter that breaks a rule; the sentence has ECR's form."""
+
+    def __init__(self, parameter: str, why: str) -> None:
+        super().__init__(f"Invalid parameter at '{parameter}' failed to satisfy constraint: '{why}'")
+        self.parameter = parameter
+        self.why = why
+
+
+class PageTokenInvalid(ParameterInvalid):
+    """A paging token that this server did not make for this caller and operation."""
+
+    def __init__(self) -> None:
+        super().__init__("nextToken", "The nextToken is invalid for this caller and operation")
+
+
+class PolicyRefused(ParameterInvalid):
+    """A policy document that does not parse."""
+
+
+class TooManyTags(HoldfastError):
+    """More resource tags (labels, not image tags) than a repository may have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A repository can have at most {limit} resource tags.", {"limit": limit})
+
+
+class Unsupported(HoldfastError):
+    """Something that is understood and deliberately not offered."""
+
+
+# --- not there -------------------------------------------------------------------------------------------------------
+
+
+class RepositoryNotFound(HoldfastError):
+    """No such repository in this registry."""
+
+    def __init__(self, name: str, account_id: str) -> None:
+        super().__init__(
+            f"The repository with name '{name}' does not exist in the registry with id '{account_id}'",
+            {"name": name},
+        )
+
+
+class ManifestNotFound(HoldfastError):
+    """No manifest under this tag or digest."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__("Requested image not found", {"reference": reference})
+
+
+class BlobNotFound(HoldfastError):
+    """No blob of this digest in this repository (whether another repository has it is not told)."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"The layer with digest '{digest}' does not exist in this repository.", {"digest": digest})
+
+
+class LayerInaccessible(HoldfastError):
+    """A blob that no image of the repository refers to yet: ECR does not hand out such layers."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            f"Layer '{digest}' is not associated with an image. Unassociated image layers may be cleaned up at any time.",
+            {"digest": digest},
+        )
+
+
+class UploadNotFound(HoldfastError):
+    """No upload session of this id for this repository and principal."""
+
+    def __init__(self, upload_id: str, name: str, account_id: str) -> None:
+        super().__init__(
+            f"The upload with id '{upload_id}' does not exist for the repository with name '{name}' in the registry "
+            f"with id '{account_id}'",
+            {"upload_id": upload_id},
+        )
+
+
+class PrincipalNotFound(HoldfastError):
+    """No such principal or access key."""
+
+
+# --- already there, still needed, held -------------------------------------------------------------------------------
+
+
+class RepositoryAlreadyExists(HoldfastError):
+    """A second repository of one name."""
+
+    def __init__(self, name: str, account_id: str) -> None:
+        super().__init__(
+            f"The repository with name '{name}' already exists in the registry with id '{account_id}'", {"name": name}
+        )
+
+
+class RepositoryNotEmpty(HoldfastError):
+    """Deletion without force of a repository that has images."""
+
+    def __init__(self, name: str, account_id: str) -> None:
+        super().__init__(
+            f"The repository with name '{name}' in registry with id '{account_id}' cannot be deleted because it still "
+            "contains images",
+            {"name": name},
+        )
+
+
+class LayerAlreadyExists(HoldfastError):
+    """A layer completed again that the repository has already (ECR reports it as an error; clients take it as done)."""
+
+    def __init__(self, digest: str, name: str, account_id: str) -> None:
+        super().__init__(
+            f"Layer with digest '{digest}' already exists in the repository with name '{name}' in registry with id "
+            f"'{account_id}'",
+            {"digest": digest},
+        )
+
+
+class PrincipalExists(HoldfastError):
+    """A second principal of one name."""
+
+
+class ImageAlreadyExists(HoldfastError):
+    """PutImage of a digest under a tag that names it already: nothing to do (ECR reports it as an error)."""
+
+    def __init__(self, digest: str, tag: str | None, name: str, account_id: str) -> None:
+        tagged = f" and tag '{tag}'" if tag else ""
+        super().__init__(
+            f"Image with digest '{digest}'{tagged} already exists in the repository with name '{name}' in registry "
+            f"with id '{account_id}'",
+            {"digest": digest, "tag": tag},
+        )
+
+
+class TagHeld(HoldfastError):
+    """The label refuses to move. The manifest that was pushed is kept under its digest (see `detail`)."""
+
+
+class ReferencedByIndex(HoldfastError):
+    """Deletion of an image that an index of the repository lists."""
+
+    def __init__(self, parents: Sequence[str]) -> None:
+        super().__init__(
+            f"Requested image referenced by manifest list: [{', '.join(parents)}]", {"referenced_by": list(parents)}
+        )
+
+
+class BlobReferenced(HoldfastError):
+    """Deletion of a blob that a manifest of the repository needs."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            f"The layer with digest '{digest}' is part of an image in this repository. Delete the image first.",
+            {"digest": digest},
+        )
+
+
+# --- missing parts ---------------------------------------------------------------------------------------------------
+
+
+class BlobsMissing(HoldfastError):
+    """A manifest names blobs that this repository does not have."""
+
+    def __init__(self, digests: Sequence[str]) -> None:
+        super().__init__(
+            "Layers with digests '[" + ", ".join(digests) + "]' required for pushing image were not found in this "
+            "repository. Push the layers first, then the manifest.",
+            {"missing": list(digests)},
+        )
+        self.digests = list(digests)
+
+
+class ChildrenMissing(HoldfastError):
+    """An index names manifests that this repository does not have."""
+
+    def __init__(self, digests: Sequence[str]) -> None:
+        super().__init__(
+            "Images with digests '[" + ", ".join(digests) + "]' required for pushing image into repository do not "
+            "exist in it. Push the platform images first, then the index.",
+            {"missing": list(digests)},
+        )
+        self.digests = list(digests)
+
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+
+class UploadRangeInvalid(HoldfastError):
+    """A chunk that does not start where the session ends."""
+
+    def __init__(self, received_bytes: int, message: str | None = None) -> None:
+        super().__init__(
+            message or f"The chunk must start at byte {received_bytes}, where the upload session ends.",
+            {"received_bytes": received_bytes},
+        )
+        self.received_bytes = received_bytes
+
+
+class UploadSizeInvalid(HoldfastError):
+    """Fewer or more bytes than were announced."""
+
+
+class UploadBusy(HoldfastError):
+    """Another request is writing to the session at this moment."""
+
+    def __init__(self) -> None:
+        super().__init__("Another request is writing to this upload session. Ask its status, then go on.")
+
+
+class UploadEmpty(HoldfastError):
+    """A layer completed before any part came."""
+
+
+class LayerPartTooSmall(HoldfastError):
+    """A part other than the last under the least part size."""
+
+
+class BlobTooLarge(HoldfastError):
+    """More bytes than a blob may have."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The layer is larger than {limit_bytes} bytes.", {"limit_bytes": limit_bytes})
+
+
+class UploadAborted(HoldfastError):
+    """The client went away, or stalled past its deadline, in the middle of a body."""
+
+
+# --- who may ---------------------------------------------------------------------------------------------------------
+
+
+class Unauthenticated(HoldfastError):
+    """No credentials, or wrong ones."""
+
+
+class TokenExpired(Unauthenticated):
+    """A token past its end; the sentence is ECR's."""
+
+    def __init__(self) -> None:
+        super().__init__("Your authorization token has expired. Reauthenticate and try again.")
+
+
+class TooManyLogins(HoldfastError):
+    """Too many failed log-ins from one place."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"Too many failed log-ins. Wait {retry_after_seconds} seconds, then try again with the right credentials.",
+            {"retry_after_seconds": retry_after_seconds},
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AccessDenied(HoldfastError):
+    """A principal without the right; the sentence names the action and the resource."""
+
+
+# --- our own trouble -------------------------------------------------------------------------------------------------
+
+
+class StorageFull(HoldfastError):
+    """No room left; reads go on."""
+
+    fault: ClassVar[str] = "server"
+
+    def __init__(self) -> None:
+        super().__init__("The registry's disk is full. Nothing was stored; try again once the operator made room.")
+
+
+class StorageFailed(HoldfastError):
+    """The disk or the database refused to do its work; writing has stopped."""
+
+    fault: ClassVar[str] = "server"
+
+
+class BlobCorrupt(HoldfastError):
+    """Bytes on disk that do not hash to their name; never served to their end."""
+
+    fault: ClassVar[str] = "server"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"The stored bytes of '{digest}' are damaged and were set aside.", {"digest": digest})
+
+
+class ConfigurationInvalid(HoldfastError):
+    """A setting that cannot be; the server does not start."""
+
+    fault: ClassVar[str] = "operator"

@@ -1,0 +1,97 @@
+"""For operators: is it alive, is it ready, what does it count. No credentials are asked for and none are told."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from holdfast.faces.http import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.core import Metric
+
+BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
+_METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
+
+
+class Metrics:
+    """Counts requests in plain dictionaries, as counting is on the path of every one; labels are a closed set."""
+
+    def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
+        """`gauges`: name -> what it means, and how to read it."""
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._buckets: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+        self._bytes_sent: dict[str, int] = {}
+        self._gauges = gauges
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def count(self, face: str, method: str, status: int, seconds: float, bytes_sent: int) -> None:
+        """Count one request that was answered."""
+        key = (face, method if method in _METHODS else "other", status)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        buckets = self._buckets.get(face)
+        if buckets is None:
+            buckets = self._buckets[face] = [0] * (len(BUCKETS_SECONDS) + 1)
+            self._seconds[face] = 0.0
+            self._bytes_sent[face] = 0
+        buckets[bisect_left(BUCKETS_SECONDS, seconds)] += 1
+        self._seconds[face] += seconds
+        self._bytes_sent[face] += bytes_sent
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics to the exposition library."""
+        requests = CounterMetricFamily(
+            "holdfast_http_requests", "Requests answered.", labels=("face", "method", "status")
+        )
+        for (face, method, status), count in self._requests.items():
+            requests.add_metric((face, method, str(status)), count)
+        yield requests
+        durations = HistogramMetricFamily(
+            "holdfast_http_request_duration_seconds", "From the head of a request to its answer.", labels=("face",)
+        )
+        sent = CounterMetricFamily("holdfast_http_sent_bytes", "Bytes of answers.", labels=("face",))
+        for face, buckets in self._buckets.items():
+            total, cumulated = 0, []
+            for bound, count in zip((*map(str, BUCKETS_SECONDS), "+Inf"), buckets, strict=True):
+                total += count
+                cumulated.append((bound, total))
+            durations.add_metric((face,), buckets=cumulated, sum_value=self._seconds[face])
+            sent.add_metric((face,), self._bytes_sent[face])
+        yield durations
+        yield sent
+        for name, (meaning, read) in self._gauges.items():
+            yield GaugeMetricFamily(name, meaning, value=read())
+
+    def render(self) -> bytes:
+        """Write the metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class OperationsFace:
+    """Answers /livez, /readyz and /metrics."""
+
+    def __init__(self, metrics: Metrics, problems: Callable[[], list[str]]) -> None:
+        """`problems` tells what keeps the server from being ready, an empty list when nothing does."""
+        self._metrics = metrics
+        self._problems = problems
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        if request.method not in {"GET", "HEAD"}:
+            return Response(405, (("Allow", "GET, HEAD"), _TEXT), b"method not allowed\n")
+        if request.path == "/livez":
+            return Response(200, (_TEXT,), b"ok\n")
+        if request.path == "/readyz":
+            problems = self._problems()
+            body = json.dumps({"ready": not problems, "problems": problems}).encode() + b"\n"
+            return Response(503 if problems else 200, (("Content-Type", "application/json"),), body)
+        return Response(200, (("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),), self._metrics.render())

@@ -1,0 +1,198 @@
+"""Listening, stopping and the one sweep that keeps every deadline.
+
+This file alone decides who may connect while, and when the edge ends. It must not know HTTP's bytes (`framing.py`,
+`connection.py`), and nothing of what the handler does.
+
+    server = Server()
+    await server.start(handler, "127.0.0.1", 5000)
+    ...
+    await server.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import resource
+import secrets
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+from holdfast.faces.connection import Connection
+from holdfast.faces.http import Handler, Request, Response
+from holdfast.faces.limits import Limits
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    OnRequestDone = Callable[[Request, int, float, int], None]
+    """Called after each request with its status, seconds and bytes sent. 499: the client went away unanswered."""
+    RenderError = Callable[[int, str, str], tuple[str, bytes]]
+    """Makes the body of an answer of the edge's own from status, reason and request id: content type and bytes."""
+
+__all__ = ["Edge", "Limits", "Server", "render_plain"]
+
+_log = logging.getLogger(__name__)
+
+_ID_RANDOM_BYTES: Final = 10
+_KILL_SECONDS: Final = 5.0  # for cancelled handlers to let go; what is still there then is left behind
+
+
+def render_plain(status: int, reason: str, request_id: str) -> tuple[str, bytes]:
+    """Render an error of the edge for people."""
+    return "text/plain; charset=utf-8", f"{status} {reason} (request {request_id})\n".encode()
+
+
+class Edge:
+    """What all connections of one server share. The connections read it; only the server writes it."""
+
+    __slots__ = (
+        "_count", "_id_prefix", "_render_error", "connections", "connections_max", "date_and_id", "handler",
+        "idle_deadline", "limits", "loop", "on_request_done", "stopping",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        on_request_done: OnRequestDone | None,
+        render_error: RenderError,
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.on_request_done = on_request_done
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Connection] = set()
+        self.connections_max = min(limits.connections, _connections_possible(limits))
+        self.stopping = False
+        self.date_and_id = b""
+        """The Date line and the name of the line after it, X-Request-Id."""
+        self.idle_deadline = 0.0
+        """The deadline of a connection that becomes idle now."""
+        self._render_error = render_error
+        self._id_prefix = secrets.token_hex(_ID_RANDOM_BYTES)
+        self._count = itertools.count(1)
+        self.tick()
+
+    def next_request_id(self) -> str:
+        """Make an id: 32 hexadecimal digits, the first 20 random for this start, the rest counting."""
+        return f"{self._id_prefix}{next(self._count):012x}"
+
+    def error_response(self, status: int, reason: str, request_id: str) -> Response:
+        """Make an answer of the edge's own."""
+        content_type, body = self._render_error(status, reason, request_id)
+        headers = [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff")]
+        if status == 405:  # noqa: PLR2004
+            headers.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE"))
+        elif status == 503:  # noqa: PLR2004
+            headers.append(("Retry-After", "1"))
+        return Response(status, headers, body)
+
+    def tick(self) -> None:
+        """Renew what changes with the clock, so that requests need not ask it."""
+        limits = self.limits
+        # One sweep more: the clock read here is up to one sweep old when a connection uses it.
+        self.idle_deadline = self.loop.time() + limits.keep_alive_seconds + limits.sweep_seconds
+        self.date_and_id = f"Date: {formatdate(usegmt=True)}\r\nX-Request-Id: ".encode("ascii")
+
+
+def _connections_possible(limits: Limits) -> int:
+    """Return how many connections leave the process its files."""
+    files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files_max == resource.RLIM_INFINITY:
+        return limits.connections
+    possible = max(files_max - limits.files_reserved, files_max // 2)
+    if possible < limits.connections:
+        _log.warning("only %d connections at once: the process may open %d files", possible, files_max)
+    return possible
+
+
+class Server:
+    """One listening address with its connections."""
+
+    def __init__(self) -> None:
+        self._edge: Edge | None = None
+        self._server: asyncio.Server | None = None
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._swept_at = 0.0
+
+    async def start(  # noqa: PLR0913  the settings of a server
+        self,
+        handler: Handler,
+        host: str,
+        port: int,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+        on_request_done: OnRequestDone | None = None,
+        render_error: RenderError = render_plain,
+    ) -> None:
+        """Listen, and answer every request with `handler`; OSError when the address cannot be had."""
+        limits = limits or Limits()
+        edge = self._edge = Edge(handler, limits, on_request_done, render_error)
+        tls_seconds = None if ssl_context is None else limits.header_deadline_seconds
+        # Out of file descriptors, libuv accepts and closes what waits (it keeps one in reserve), rather than spin.
+        self._server = await edge.loop.create_server(
+            lambda: Connection(edge),
+            host,
+            port,
+            ssl=ssl_context,
+            backlog=limits.backlog,
+            ssl_handshake_timeout=tls_seconds,
+            ssl_shutdown_timeout=None if ssl_context is None else limits.linger_seconds,
+        )
+        self._swept_at = edge.loop.time()
+        self._sweep_timer = edge.loop.call_later(limits.sweep_seconds, self._sweep)
+
+    @property
+    def port(self) -> int:
+        """The port listened on, also when 0 was asked for."""
+        if self._server is None or not self._server.sockets:
+            message = "the server is not listening"
+            raise RuntimeError(message)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return 0 if self._edge is None else len(self._edge.connections)
+
+    async def stop(self) -> None:
+        """Stop listening, let running requests finish within the grace, then break off what is left."""
+        edge, server = self._edge, self._server
+        if edge is None or server is None or edge.stopping:
+            return
+        edge.stopping = True
+        server.close()
+        for connection in list(edge.connections):
+            connection.close_if_idle()
+        if not await self._wait_until_empty(edge.limits.shutdown_grace_seconds):
+            _log.warning("the grace is over: breaking off %d connections", len(edge.connections))
+            tasks = [task for connection in list(edge.connections) if (task := connection.kill()) is not None]
+            if tasks:
+                await asyncio.wait(tasks, timeout=_KILL_SECONDS)
+            await self._wait_until_empty(_KILL_SECONDS)
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
+    async def _wait_until_empty(self, seconds: float) -> bool:
+        """Wait for the last connection to end, looking often: a stop is rare and a restart should be quick."""
+        edge = self._edge
+        assert edge is not None  # noqa: S101  called while stopping
+        end = edge.loop.time() + seconds
+        while edge.connections and edge.loop.time() < end:
+            await asyncio.sleep(0.01)
+        return not edge.connections
+
+    def _sweep(self) -> None:
+        """Look at every connection whose deadline has passed."""
+        edge = self._edge
+        assert edge is not None  # noqa: S101  the timer starts after it
+        now = edge.loop.time()
+        seconds, self._swept_at = now - self._swept_at, now
+        edge.tick()
+        for connection in [connection for connection in edge.connections if connection.deadline <= now]:
+            connection.look(seconds)
+        self._sweep_timer = edge.loop.call_later(edge.limits.sweep_seconds, self._sweep)

@@ -1,0 +1,327 @@
+"""Images: manifests put, got, listed and deleted, under their tags and digests.
+
+A push is one transaction: the parts are there, the manifest is kept, the tags are bound or refused, the record is
+written. A refused push keeps its manifest under its digest: the bytes are accepted, the label refuses to move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core import manifest as manifests
+from holdfast.core import mutability
+from holdfast.core.digest import DEFAULT_ALGORITHM, Digest
+from holdfast.core.errors import (
+    BlobCorrupt,
+    BlobsMissing,
+    ChildrenMissing,
+    DigestInvalid,
+    ManifestInvalid,
+    ManifestNotFound,
+    ReferencedByIndex,
+    RepositoryNotFound,
+    TagHeld,
+)
+from holdfast.core.manifest import Kind, Manifest
+from holdfast.registry.binding import Act, Outcome, Refusal, bind_tags, require_repository, unbind
+from holdfast.store import bindings, catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holdfast.core.mutability import Decision
+    from holdfast.registry.access import Access, Caller
+    from holdfast.registry.repositories import Repositories
+    from holdfast.store.bindings import Binding
+    from holdfast.store.catalog import Registry, StoredManifest
+    from holdfast.store.database import Database, Reader, Transaction
+
+MAX_TAGS_PER_PUSH: Final = 32
+"""Tags in one `?tag=` push. The OCI specification asks for at least ten."""
+
+_LARGE_MANIFEST_BYTES: Final = 64 * 1024
+"""A larger manifest is parsed in a thread, so that it holds up nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of a push that was accepted."""
+
+    manifest: Manifest
+    is_new: bool
+    decisions: tuple[tuple[str, Decision], ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the push changed anything: a new manifest, or a tag that names another digest than before."""
+        return self.is_new or any(decision.action is not mutability.Action.KEEP for _, decision in self.decisions)
+
+
+class Images:
+    """The use cases over manifests and tags."""
+
+    def __init__(
+        self, database: Database, access: Access, repositories: Repositories, clock: Callable[[], int]
+    ) -> None:
+        """`clock` gives microseconds since the epoch."""
+        self._database = database
+        self._access = access
+        self._repositories = repositories
+        self._clock = clock
+
+    # --- put ---------------------------------------------------------------------------------------------------------
+
+    async def put(  # noqa: PLR0913 - who, where, what
+        self,
+        caller: Caller,
+        registry: Registry,
+        repository: str,
+        payload: bytes,
+        content_type: str | None,
+        *,
+        digest: Digest | None = None,
+        tags: Sequence[str] = (),
+        through: str,
+    ) -> Pushed:
+        """Keep a manifest and make the tags name it, all of them or none.
+
+        Raises ManifestInvalid, ManifestTooLarge, DigestInvalid (the bytes have another digest), BlobsMissing,
+        ChildrenMissing, RepositoryNotFound, AccessDenied, and TagHeld: then the manifest is kept, and no tag moved.
+        """
+        self._access.require(caller, registry, "ecr:PutImage", repository)
+        algorithm = digest.algorithm if digest else DEFAULT_ALGORITHM
+        if len(payload) > _LARGE_MANIFEST_BYTES:
+            manifest = await asyncio.to_thread(manifests.parse, payload, content_type, algorithm=algorithm)
+        else:
+            manifest = manifests.parse(payload, content_type, algorithm=algorithm)
+        if digest is not None and manifest.digest != digest:
+            msg = f"The manifest was pushed as {digest}, but its bytes hash to {manifest.digest}."
+            raise DigestInvalid(msg, {"digest": str(digest), "computed": str(manifest.digest)})
+        await self._repositories.ensure(caller, registry, repository, through=through)
+        act = Act(caller, self._clock(), through)
+
+        def job(txn: Transaction) -> tuple[bool, Outcome]:
+            found = require_repository(txn, registry, repository)
+            is_new = _keep(txn, found.id, manifest, act)
+            current = catalog.registry(txn, registry.id)
+            return is_new, bind_tags(txn, current, found, manifest, tags, act)
+
+        is_new, outcome = await self._database.write(job)
+        if outcome.refusals:
+            raise refusal_error(outcome.refusals[0], registry)
+        return Pushed(manifest, is_new, outcome.decisions)
+
+    # --- get ---------------------------------------------------------------------------------------------------------
+
+    def get(self, caller: Caller, registry: Registry, repository: str, reference: str | Digest) -> StoredManifest:
+        """Return the manifest that a tag or digest names, its bytes checked against the digest.
+
+        Raises ManifestNotFound, RepositoryNotFound, AccessDenied.
+        """
+        self._access.require(caller, registry, "ecr:BatchGetImage", repository)
+        if isinstance(reference, Digest):
+            stored = catalog.manifest_by_digest(self._database, registry.id, repository, str(reference))
+        else:
+            stored = catalog.manifest_by_tag(self._database, registry.id, repository, reference)
+        if stored is None:
+            self._require_repository(registry, repository)
+            raise ManifestNotFound(str(reference))
+        return verified(stored)
+
+    def tags(
+        self, caller: Caller, registry: Registry, repository: str, *, after: str, limit: int
+    ) -> list[str]:
+        """List live tags in byte order, those after a tag, at most `limit`."""
+        self._access.require(caller, registry, "ecr:ListImages", repository)
+        identity = self._require_repository(registry, repository)
+        return bindings.tags(self._database, identity, after=after, limit=limit)
+
+    def referrers(  # noqa: PLR0913 - who, where, what, which page
+        self,
+        caller: Caller,
+        registry: Registry,
+        repository: str,
+        subject: Digest,
+        *,
+        artifact_type: str | None = None,
+        after: str,
+        limit: int,
+    ) -> list[Manifest]:
+        """List the manifests whose subject is a digest, read anew from their own bytes; at most `limit`.
+
+        The subject need not be there, nor the repository: the list is then empty (OCI distribution specification,
+        "Listing Referrers": a registry that has this API never answers 404).
+        """
+        self._access.require(caller, registry, "ecr:BatchGetImage", repository)
+        identity = catalog.repository_id(self._database, registry.id, repository)
+        if identity is None:
+            return []
+        stored = catalog.referrers(
+            self._database, identity, str(subject), artifact_type=artifact_type, after=after, limit=limit
+        )
+        return [
+            manifests.parse(one.payload, one.media_type, algorithm=Digest.parse(one.digest).algorithm)
+            for one in map(verified, stored)
+        ]
+
+    # --- delete ------------------------------------------------------------------------------------------------------
+
+    async def delete_tag(self, caller: Caller, registry: Registry, repository: str, tag: str, *, through: str) -> str:
+        """Delete a tag and return the digest that it named; the manifest stays. A held tag leaves a tombstone."""
+        self._access.require(caller, registry, "ecr:BatchDeleteImage", repository)
+        act = Act(caller, self._clock(), through)
+
+        def job(txn: Transaction) -> str:
+            found = require_repository(txn, registry, repository)
+            bound = bindings.live(txn, found.id, tag)
+            if bound is None:
+                raise ManifestNotFound(tag)
+            unbind(txn, catalog.registry(txn, registry.id), found, bound, act, why="the tag was deleted")
+            return bound.digest
+
+        return await self._database.write(job)
+
+    async def delete(
+        self, caller: Caller, registry: Registry, repository: str, digest: Digest, *, through: str
+    ) -> list[Binding]:
+        """Delete a manifest with all its tags; return the tags that it had. Held tags leave tombstones.
+
+        Raises ReferencedByIndex while an index of the repository lists the manifest.
+        """
+        self._access.require(caller, registry, "ecr:BatchDeleteImage", repository)
+        act = Act(caller, self._clock(), through)
+
+        def job(txn: Transaction) -> list[Binding]:
+            found = require_repository(txn, registry, repository)
+            return delete_manifest(txn, catalog.registry(txn, registry.id), found, str(digest), act)
+
+        return await self._database.write(job)
+
+    def _require_repository(self, registry: Registry, repository: str) -> int:
+        identity = catalog.repository_id(self._database, registry.id, repository)
+        if identity is None:
+            raise RepositoryNotFound(repository, registry.account_id)
+        return identity
+
+
+def delete_manifest(
+    txn: Transaction, registry: Registry, repository: catalog.Repository, digest: str, act: Act
+) -> list[Binding]:
+    """Delete a manifest with all its tags, inside a transaction; return the tags that it had."""
+    if catalog.image(txn, repository.id, digest) is None:
+        raise ManifestNotFound(digest)
+    parents = catalog.parents(txn, repository.id, digest)
+    if parents:
+        raise ReferencedByIndex(parents)
+    bound = bindings.live_of_digest(txn, repository.id, digest)
+    for one in bound:
+        unbind(txn, registry, repository, one, act, why="its image was deleted")
+    catalog.delete_manifest(txn, repository.id, digest)
+    catalog.delete_unused_payload(txn, digest)
+    return bound
+
+
+def verified(stored: StoredManifest) -> StoredManifest:
+    """Return the manifest if its bytes hash to its digest; a manifest is never served otherwise."""
+    if not Digest.parse(stored.digest).matches(stored.payload):
+        raise BlobCorrupt(stored.digest)
+    return stored
+
+
+def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) -> bool:
+    """Write the manifest unless it is there, its parts being there with the sizes that it says."""
+    if catalog.image(txn, repository_id, str(manifest.digest)) is not None:
+        return False
+    image_bytes = _blob_bytes(txn, repository_id, manifest)
+    if manifest.kind is Kind.INDEX:
+        image_bytes = _largest_child(txn, repository_id, manifest)
+    return catalog.insert_manifest(txn, repository_id, manifest, image_bytes=image_bytes, at=act.at, by=act.caller.arn)
+
+
+def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest) -> int:
+    wanted = {str(one.digest): one.size_bytes for one in manifest.blobs}
+    found = catalog.blob_sizes(reader, repository_id, list(wanted))
+    missing = [digest for digest in wanted if digest not in found]
+    if missing:
+        raise BlobsMissing(missing)
+    for digest, size in wanted.items():
+        if found[digest] != size:
+            msg = f"The manifest says that {digest} has {size} bytes; it has {found[digest]}."
+            raise ManifestInvalid(msg, {"digest": digest, "size": found[digest]})
+    return sum(found.values())
+
+
+def _largest_child(reader: Reader, repository_id: int, manifest: Manifest) -> int:
+    """Return the size of the largest image of an index: what ECR reports as the index's own size."""
+    wanted = {str(one.digest): one for one in manifest.children}
+    found = catalog.image_sizes(reader, repository_id, list(wanted))
+    missing = [digest for digest in wanted if digest not in found]
+    if missing:
+        raise ChildrenMissing(missing)
+    for digest, child in wanted.items():
+        payload_bytes, _, media_type = found[digest]
+        if payload_bytes != child.size_bytes or media_type != child.media_type:
+            msg = (
+                f"The index says that {digest} is {child.media_type} of {child.size_bytes} bytes; "
+                f"it is {media_type} of {payload_bytes}."
+            )
+            raise ManifestInvalid(msg, {"digest": digest})
+    return max((image_bytes for _, image_bytes, _ in found.values()), default=0)
+
+
+def refusal_error(refusal: Refusal, registry: Registry) -> TagHeld:
+    """Tell a person why the tag did not move, what it names, and the one command that publishes what was pushed.
+
+    The first sentence is ECR's own; with the registry's refusal style 'ecr' it is the whole message.
+    """
+    sentence = mutability.refusal_sentence(refusal.tag, refusal.repository)
+    command = f"holdfast tag {refusal.repository}@{refusal.pushed} NEW_TAG"
+    holds = refusal.bound or refusal.tombstone
+    detail: dict[str, object] = {
+        "repository": refusal.repository,
+        "tag": refusal.tag,
+        "rule": refusal.decision.rule,
+        "reason": refusal.decision.reason,
+        "pushed_digest": str(refusal.pushed),
+        "pushed_manifest": "kept under its digest",
+        "next": command,
+    }
+    told = []
+    if refusal.bound is not None:
+        detail |= {
+            "bound_digest": refusal.bound.digest,
+            "bound_by": refusal.bound.bound_by,
+            "bound_at": timestamp(refusal.bound.bound_at),
+        }
+        told.append(
+            f"It names {refusal.bound.digest} since {timestamp(refusal.bound.bound_at)}, "
+            f"bound by {refusal.bound.bound_by}."
+        )
+    elif refusal.tombstone is not None:
+        detail |= {
+            "bound_digest": refusal.tombstone.digest,
+            "deleted_by": refusal.tombstone.deleted_by,
+            "deleted_at": timestamp(refusal.tombstone.deleted_at),
+        }
+        told.append(
+            f"It was deleted at {timestamp(refusal.tombstone.deleted_at)} and keeps its name for "
+            f"{refusal.tombstone.digest}."
+        )
+    if refusal.is_child_of_pushed and holds is not None:
+        hint = (
+            "The tag names a platform image of the index that was pushed: docker before 28.2 and buildx before 0.22 "
+            "push the platform images to the tag first. Update the client and push under a new tag."
+        )
+        detail["hint"] = hint
+        told.append(hint)
+    told.append(f"Your manifest is kept as {refusal.pushed}; name it anew with: {command}")
+    message = sentence if registry.refusal_style == "ecr" else " ".join([sentence, *told])
+    return TagHeld(message, detail)
+
+
+def timestamp(microseconds: int) -> str:
+    """Write a time as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,316 @@
+"""Uploads: sessions that receive bytes and become blobs.
+
+A session belongs to one repository and one principal; to anyone else it is not there. Its row says that it exists, its
+file how far it got, so that it goes on after a restart. Its bytes are hashed as they come; what a restart left is
+hashed again at the end. Only bytes that hash to the digest named become a blob.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+from holdfast.core.digest import Digest
+from holdfast.core.errors import (
+    BlobTooLarge,
+    DigestInvalid,
+    LayerAlreadyExists,
+    LayerPartTooSmall,
+    UploadBusy,
+    UploadEmpty,
+    UploadNotFound,
+    UploadRangeInvalid,
+    UploadSizeInvalid,
+)
+from holdfast.registry.binding import require_repository
+from holdfast.store import catalog
+from holdfast.store.catalog import Blob, Upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from holdfast.registry.access import Access, Caller
+    from holdfast.registry.repositories import Repositories
+    from holdfast.store.catalog import Registry
+    from holdfast.store.database import Database, Transaction
+    from holdfast.store.filesystem import FilesystemBlobs, StagedFile
+
+MAX_BLOB_BYTES: Final = 52_000 * 1024 * 1024
+"""ECR's quota for one layer: 52,000 MiB."""
+
+LEAST_PART_BYTES: Final = 5 * 1024 * 1024
+"""Least size of a part in ECR's layer API, but for the last. Source: ECR service quotas."""
+
+MAX_OPEN_SESSIONS: Final = 256
+"""Sessions whose file stays open between requests; others are opened, and hashed, again when they go on."""
+
+SESSION_SECONDS: Final = 7 * 24 * 3600
+"""A session that was begun longer ago is swept away."""
+
+_MICROSECONDS: Final = 1_000_000
+
+
+class Incoming(Protocol):
+    """Bytes on their way in."""
+
+    length: int | None
+    """How many are announced, None when that is not known."""
+
+    async def pieces(self) -> list[bytes]:
+        """Return what came, waiting for at least one piece; an empty list is the end. Raises when the rest is lost."""
+
+
+class Uploads:
+    """The use cases over upload sessions."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: FilesystemBlobs,
+        access: Access,
+        repositories: Repositories,
+        clock: Callable[[], int],
+    ) -> None:
+        """`clock` gives microseconds since the epoch."""
+        self._database = database
+        self._store = store
+        self._access = access
+        self._repositories = repositories
+        self._clock = clock
+        self._open: OrderedDict[str, StagedFile] = OrderedDict()
+        self._busy: set[str] = set()
+
+    async def start(self, caller: Caller, registry: Registry, repository: str, *, through: str) -> Upload:
+        """Begin a session. Raises RepositoryNotFound, AccessDenied."""
+        self._access.require(caller, registry, "ecr:InitiateLayerUpload", repository)
+        await self._repositories.ensure(caller, registry, repository, through=through)
+        identity, now = str(uuid.uuid4()), self._clock()
+
+        def job(txn: Transaction) -> Upload:
+            found = require_repository(txn, registry, repository)
+            upload = Upload(identity, found.id, caller.arn, None, now)
+            catalog.insert_upload(txn, upload)
+            return upload
+
+        return await self._database.write(job)
+
+    def received(self, caller: Caller, registry: Registry, repository: str, upload_id: str) -> int:
+        """Return how many bytes a session has received."""
+        self._access.require(caller, registry, "ecr:UploadLayerPart", repository)
+        self._session(caller, registry, repository, upload_id)
+        return self._store.staged_bytes(upload_id)
+
+    async def append(  # noqa: PLR0913 - who, where, what, from which byte
+        self,
+        caller: Caller,
+        registry: Registry,
+        repository: str,
+        upload_id: str,
+        incoming: Incoming,
+        *,
+        span: tuple[int, int] | None = None,
+        is_part: bool = False,
+    ) -> int:
+        """Add bytes to a session and return how many it has now; all of them are durable then.
+
+        `span` is the first and last byte that the client says it sends; it must begin where the session ends and fit
+        what comes. `is_part`: ECR's rule applies that only the last part may be short. When the client goes away, what
+        came is kept, and the session goes on from there.
+        """
+        self._access.require(caller, registry, "ecr:UploadLayerPart", repository)
+        upload = self._session(caller, registry, repository, upload_id)
+        async with self._claimed(upload_id) as staged:
+            start = staged.size_bytes
+            await self._receive(staged, incoming, span)
+            await self._store.sync(staged)
+            if is_part and upload.short_part_at is None and staged.size_bytes - start < LEAST_PART_BYTES:
+                await self._database.write(lambda txn: catalog.note_short_part(txn, upload_id, start))
+            return staged.size_bytes
+
+    async def put(  # noqa: PLR0913 - who, where, what
+        self,
+        caller: Caller,
+        registry: Registry,
+        repository: str,
+        digest: Digest,
+        incoming: Incoming,
+        *,
+        through: str,
+    ) -> Blob:
+        """Take a whole blob in one request, without a session. Raises what `finish` raises."""
+        self._access.require(caller, registry, "ecr:InitiateLayerUpload", repository)
+        self._access.require(caller, registry, "ecr:CompleteLayerUpload", repository)
+        await self._repositories.ensure(caller, registry, repository, through=through)
+        found = require_repository(self._database, registry, repository)
+        upload = Upload(str(uuid.uuid4()), found.id, caller.arn, None, self._clock())
+        async with self._claimed(upload.id) as staged:
+            try:
+                await self._receive(staged, incoming, None)
+                return await self._commit(upload, staged, digest)
+            finally:
+                await self._drop(upload.id)
+
+    async def finish(  # noqa: PLR0913 - who, where, what
+        self,
+        caller: Caller,
+        registry: Registry,
+        repository: str,
+        upload_id: str,
+        digest: Digest,
+        incoming: Incoming | None = None,
+        *,
+        span: tuple[int, int] | None = None,
+        in_parts: bool = False,
+    ) -> Blob:
+        """Add the last bytes, if any, and turn the session into a blob of the repository.
+
+        Raises DigestInvalid when the bytes hash to another digest: the session is gone then, as nothing can mend it.
+        """
+        self._access.require(caller, registry, "ecr:CompleteLayerUpload", repository)
+        upload = self._session(caller, registry, repository, upload_id)
+        async with self._claimed(upload_id) as staged:
+            if incoming is not None:
+                await self._receive(staged, incoming, span)
+            if in_parts:
+                _check_parts(upload, staged.size_bytes)
+                if catalog.blob(self._database, upload.repository_id, str(digest)) is not None:
+                    await self._forget(upload_id)
+                    raise LayerAlreadyExists(str(digest), repository, registry.account_id)
+            try:
+                return await self._commit(upload, staged, digest)
+            except DigestInvalid:
+                await self._forget(upload_id)
+                raise
+
+    async def _commit(self, upload: Upload, staged: StagedFile, digest: Digest) -> Blob:
+        size = staged.size_bytes
+        existing = catalog.blob_anywhere(self._database, str(digest))
+        generation = await self._store.commit(staged, digest)
+        if generation is None:
+            msg = f"The {size} bytes received do not hash to {digest}; the upload was dropped. Send it anew."
+            raise DigestInvalid(msg, {"digest": str(digest), "received_bytes": size})
+        self._open.pop(upload.id, None)
+        kept = await self._record(upload, Blob(str(digest), size, generation), existing)
+        if kept.generation != generation:
+            await self._store.delete(digest, generation)
+        return kept
+
+    async def cancel(self, caller: Caller, registry: Registry, repository: str, upload_id: str) -> None:
+        """End a session and drop what it received."""
+        self._access.require(caller, registry, "ecr:UploadLayerPart", repository)
+        self._session(caller, registry, repository, upload_id)
+        if upload_id in self._busy:
+            raise UploadBusy
+        await self._forget(upload_id)
+
+    async def sweep(self) -> int:
+        """Drop sessions begun too long ago, and files that belong to no session; return how many."""
+        before = self._clock() - SESSION_SECONDS * _MICROSECONDS
+        old = [one for one in catalog.uploads_before(self._database, before, limit=1_000) if one.id not in self._busy]
+        for upload in old:
+            await self._forget(upload.id)
+        return len(old) + await self._store.sweep_uploads(self._is_known)
+
+    def _is_known(self, upload_id: str) -> bool:
+        return upload_id in self._busy or catalog.upload(self._database, upload_id) is not None
+
+    def close(self) -> None:
+        """Close the files of sessions."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _session(self, caller: Caller, registry: Registry, repository: str, upload_id: str) -> Upload:
+        """Find a session of this repository and principal; anyone else's is not there."""
+        found = require_repository(self._database, registry, repository)
+        upload = catalog.upload(self._database, upload_id)
+        if upload is None or upload.repository_id != found.id or upload.principal != caller.arn:
+            raise UploadNotFound(upload_id[:64], repository, registry.account_id)
+        return upload
+
+    @asynccontextmanager
+    async def _claimed(self, upload_id: str) -> AsyncIterator[StagedFile]:
+        """Have a session's file for oneself: two writers at once would mix their bytes."""
+        if upload_id in self._busy:
+            raise UploadBusy
+        self._busy.add(upload_id)
+        try:
+            staged = self._open.get(upload_id)
+            if staged is None:
+                staged = await self._store.open_staged(upload_id)
+                self._open[upload_id] = staged
+            self._open.move_to_end(upload_id)
+            yield staged
+        finally:
+            self._busy.discard(upload_id)
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        for upload_id in list(self._open)[: max(0, len(self._open) - MAX_OPEN_SESSIONS)]:
+            if upload_id not in self._busy:
+                self._open.pop(upload_id).close()
+
+    async def _receive(self, staged: StagedFile, incoming: Incoming, span: tuple[int, int] | None) -> None:
+        start, most = staged.size_bytes, MAX_BLOB_BYTES
+        if span is not None:
+            first, last = span
+            if first != start or last < first:
+                raise UploadRangeInvalid(start)
+            most = last + 1
+            if incoming.length is not None and incoming.length != most - first:
+                msg = f"The range names {most - first} bytes, the body has {incoming.length}."
+                raise UploadSizeInvalid(msg)
+        if start + (incoming.length or 0) > MAX_BLOB_BYTES:
+            raise BlobTooLarge(MAX_BLOB_BYTES)
+        coming = start
+        while pieces := await incoming.pieces():
+            coming += sum(map(len, pieces))
+            if coming > most:
+                if span is None:
+                    raise BlobTooLarge(MAX_BLOB_BYTES)
+                msg = "The body has more bytes than the range names."
+                raise UploadSizeInvalid(msg)
+            await self._store.append(staged, pieces)
+        if span is not None and staged.size_bytes != most:
+            msg = f"The range names {most - start} bytes, {staged.size_bytes - start} came; they are kept."
+            raise UploadSizeInvalid(msg)
+
+    async def _record(self, upload: Upload, blob: Blob, existing: Blob | None) -> Blob:
+        """Write the blob and give it to the repository, in one transaction; return the blob as it stands then.
+
+        The same bytes may lie there already: that file is kept, unless it was set aside as damaged.
+        """
+        replaceable = existing is not None and not self._store.has(Digest.parse(existing.digest), existing.generation)
+        now = self._clock()
+
+        def job(txn: Transaction) -> Blob:
+            if not catalog.insert_blob(txn, blob, at=now) and replaceable and existing is not None:
+                catalog.replace_blob(txn, existing, blob)
+            catalog.link_blob(txn, upload.repository_id, blob.digest, at=now)
+            catalog.delete_upload(txn, upload.id)
+            return catalog.blob_anywhere(txn, blob.digest) or blob
+
+        return await self._database.write(job)
+
+    async def _forget(self, upload_id: str) -> None:
+        await self._database.write(lambda txn: catalog.delete_upload(txn, upload_id))
+        await self._drop(upload_id)
+
+    async def _drop(self, upload_id: str) -> None:
+        staged = self._open.pop(upload_id, None)
+        if staged is not None:
+            staged.close()
+        await self._store.discard(upload_id)
+
+
+def _check_parts(upload: Upload, size: int) -> None:
+    if size == 0:
+        msg = "No parts were uploaded for this layer."
+        raise UploadEmpty(msg)
+    if upload.short_part_at is not None and upload.short_part_at + LEAST_PART_BYTES <= size:
+        msg = (
+            f"A layer part that is not the last must have at least {LEAST_PART_BYTES} bytes; the one at byte "
+            f"{upload.short_part_at} is smaller."
+        )
+        raise LayerPartTooSmall(msg)

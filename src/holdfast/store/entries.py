@@ -1,0 +1,87 @@
+"""The record of what happened: one row an act, written in the act's own transaction, never changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from holdfast.store.database import Reader, Transaction
+
+
+class EntryKind(StrEnum):
+    """What happened."""
+
+    TAG_BOUND = "tag-bound"
+    TAG_RESTORED = "tag-restored"
+    TAG_MOVED = "tag-moved"
+    TAG_REFUSED = "tag-refused"
+    TAG_DELETED = "tag-deleted"
+    TAG_FORGOTTEN = "tag-forgotten"
+    REPOSITORY_CREATED = "repository-created"
+    REPOSITORY_DELETED = "repository-deleted"
+    MUTABILITY_CHANGED = "mutability-changed"
+    REGISTRY_CHANGED = "registry-changed"
+    PRINCIPAL_CREATED = "principal-created"
+    PRINCIPAL_DELETED = "principal-deleted"
+    ACCESS_KEY_CREATED = "access-key-created"
+    ACCESS_KEY_DELETED = "access-key-deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the record."""
+
+    sequence: int
+    kind: EntryKind
+    repository: str | None
+    tag: str | None
+    body: dict[str, Any]
+
+
+def append(  # noqa: PLR0913 - the columns of one row
+    txn: Transaction,
+    registry_id: int,
+    kind: EntryKind,
+    body: Mapping[str, Any],
+    *,
+    repository: str | None = None,
+    tag: str | None = None,
+) -> int:
+    """Write an entry; return its sequence number. Numbers have no gaps: a transaction that fails leaves none behind."""
+    row = txn.row("SELECT coalesce(max(sequence), 0) + 1 FROM entries")
+    sequence = cast("tuple[int]", row)[0]
+    txn.run(
+        "INSERT INTO entries (sequence, registry_id, kind, repository, tag, body) VALUES (?, ?, ?, ?, ?, ?)",
+        sequence,
+        registry_id,
+        kind,
+        repository,
+        tag,
+        json.dumps(body, separators=(",", ":"), sort_keys=True),
+    )
+    return sequence
+
+
+def entries(  # noqa: PLR0913 - the key, and the page
+    reader: Reader, registry_id: int, repository: str, tag: str | None, *, before: int, limit: int
+) -> list[Entry]:
+    """List entries of a repository, or of one tag, newest first, those before a sequence number."""
+    of_tag, values = ("AND tag = ?", (tag,)) if tag is not None else ("", ())
+    rows = reader.rows(
+        "SELECT sequence, kind, repository, tag, body FROM entries "  # noqa: S608 - literals
+        f"WHERE registry_id = ? AND repository = ? {of_tag} AND sequence < ? ORDER BY sequence DESC LIMIT ?",
+        registry_id,
+        repository,
+        *values,
+        before,
+        limit,
+    )
+    return [
+        Entry(sequence, EntryKind(kind), name, tagged, json.loads(body))
+        for sequence, kind, name, tagged, body in cast("list[tuple[Any, ...]]", rows)
+    ]

@@ -1,0 +1,391 @@
+"""Blobs on a local filesystem: the only file that touches the blobs' disk.
+
+The layout, below the data directory:
+
+    blobs/sha256/ab/abcd...ef.<generation>    a blob; the generation is random and never used twice
+    uploads/<upload id>                       what an upload session received so far
+    quarantine/                               files whose bytes do not hash to their name
+
+The order of a commit, from which nothing may be taken away (each step was shown to lose data when left out, see
+docs/decisions/0002): hash what was written, fsync the file, link it under its name without replacing anything, fsync
+the folder. Only then may a database row name the blob, and only then may a client be told.
+
+An error of fsync means that the kernel may have dropped what it could not write and will call the next fsync a
+success; so it is never retried: `on_failure` is called, and the server stops writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from holdfast.core.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, Digest, new_hasher
+from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from holdfast.core.digest import Hasher
+
+T = TypeVar("T")
+
+READ_BYTES: Final = 512 * 1024
+"""Size of one read; measured: smaller costs calls, larger falls out of the processor's cache."""
+
+REHASH_BYTES: Final = 1024 * 1024
+DISK_THREADS: Final = 16
+"""Threads that wait for the disk. Hashing is bound by cores, waiting for fsync is not."""
+
+MAX_VERIFIED: Final = 1_000_000
+"""Blobs remembered as verified in this process; one more forgets the oldest, which is then verified again."""
+
+_NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD_FILE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_MAX_PIECES: Final = 512  # writev takes at most 1,024
+
+
+class FilesystemBlobs:
+    """A blob store in a folder. Methods that wait for the disk are coroutines and run in threads."""
+
+    def __init__(self, root: Path, *, on_failure: Callable[[BaseException], None] | None = None) -> None:
+        """Open the folder, made when it is not there."""
+        self._root = root
+        self._on_failure = on_failure
+        self._verified: dict[tuple[Digest, str], None] = {}
+        self._threads = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="holdfast-disk")
+        self._make_folders()
+
+    # --- receiving -----------------------------------------------------------------------------------------------
+
+    def staged_bytes(self, upload_id: str) -> int:
+        """Return how many bytes an upload session has received, 0 when none came yet."""
+        try:
+            return os.stat(self._staging_path(upload_id), follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return 0
+
+    async def open_staged(self, upload_id: str) -> StagedFile:
+        """Open what an upload session has received so far, to add to it; made when nothing came yet."""
+        return await self._in_thread(StagedFile, self._staging_path(upload_id))
+
+    async def append(self, staged: StagedFile, pieces: Sequence[bytes]) -> None:
+        """Add bytes to a session. On an error the session ends where it ended before."""
+        with self._disk_errors():
+            await self._in_thread(staged.append, pieces)
+
+    async def sync(self, staged: StagedFile) -> None:
+        """Make what a session received durable: what we tell a client to have must be there after a power cut."""
+        with self._disk_errors(fatal=True):
+            await self._in_thread(staged.sync)
+
+    async def commit(self, staged: StagedFile, digest: Digest) -> str | None:
+        """Turn a session's bytes into a blob; return its generation, or None when the bytes hash to another digest.
+
+        When the call returns a generation, the blob is durable under its name; the session's own file is gone.
+        """
+        with self._disk_errors(fatal=True):
+            return await self._in_thread(self._commit, staged, digest)
+
+    async def discard(self, upload_id: str) -> None:
+        """Delete what a session received."""
+        await self._in_thread(_unlink, self._staging_path(upload_id))
+
+    async def sweep_uploads(self, is_known: Callable[[str], bool]) -> int:
+        """Delete what sessions left behind that nobody knows any more; return how many."""
+        names = await self._in_thread(os.listdir, self._root / "uploads")
+        gone = [name for name in names if not is_known(name)]
+        for name in gone:
+            await self.discard(name)
+        return len(gone)
+
+    def _commit(self, staged: StagedFile, digest: Digest) -> str | None:
+        if not staged.hashes_to(digest):
+            return None
+        staged.sync()
+        generation = secrets.token_hex(8)
+        path = self._blob_path(digest, generation)
+        os.link(staged.path, path, follow_symlinks=False)
+        _sync_folder(os.path.dirname(path))
+        staged.close()
+        _unlink(staged.path)
+        self._remember(digest, generation)
+        return generation
+
+    # --- giving --------------------------------------------------------------------------------------------------
+
+    def open(self, digest: Digest, generation: str, *, start: int = 0, end: int | None = None) -> BlobReader:
+        """Open a blob, or the bytes [start, end) of it, for reading.
+
+        The first reader of a blob in this process verifies its digest: its last bytes are held back until the whole was
+        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound when the file is not there.
+        """
+        path = self._blob_path(digest, generation)
+        try:
+            descriptor = os.open(path, _READ_FILE)
+        except FileNotFoundError:
+            raise BlobNotFound(str(digest)) from None
+        size = os.fstat(descriptor).st_size
+        stop = size if end is None else end
+        if (digest, generation) in self._verified:
+            return BlobReader(descriptor, start, stop, self._threads)
+        return VerifyingReader(descriptor, start, stop, self._threads, _Verification(self, digest, generation, size))
+
+    def has(self, digest: Digest, generation: str) -> bool:
+        """Whether the file of a blob is there."""
+        return os.path.exists(self._blob_path(digest, generation))
+
+    async def delete(self, digest: Digest, generation: str) -> None:
+        """Delete a blob that no database row names any more."""
+        self._verified.pop((digest, generation), None)
+        await self._in_thread(_unlink, self._blob_path(digest, generation))
+
+    def verified(self, digest: Digest, generation: str, *, intact: bool) -> None:
+        """Note what a verification found; a damaged file is set aside, so that it is never served again."""
+        if intact:
+            self._remember(digest, generation)
+            return
+        path = self._blob_path(digest, generation)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, self._root / "quarantine" / os.path.basename(path))
+
+    def close(self) -> None:
+        """Let the threads finish."""
+        self._threads.shutdown()
+
+    def _remember(self, digest: Digest, generation: str) -> None:
+        if len(self._verified) >= MAX_VERIFIED:
+            self._verified.pop(next(iter(self._verified)), None)
+        self._verified[digest, generation] = None
+
+    # --- the disk ------------------------------------------------------------------------------------------------
+
+    def _blob_path(self, digest: Digest, generation: str) -> str:
+        return f"{self._root}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}.{generation}"
+
+    def _staging_path(self, upload_id: str) -> str:
+        return f"{self._root}/uploads/{upload_id}"
+
+    def _make_folders(self) -> None:
+        """Make all folders at once and sync them, so that a commit need not ask whether its folder is durable."""
+        below = [f"blobs/{algorithm}/{number:02x}" for algorithm in HEX_LENGTHS for number in range(256)]
+        missing = [one for one in ("uploads", "quarantine", *below) if not (self._root / one).is_dir()]
+        for one in missing:
+            (self._root / one).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if missing:
+            for algorithm in HEX_LENGTHS:
+                _sync_folder(self._root / "blobs" / algorithm)
+            _sync_folder(self._root / "blobs")
+            _sync_folder(self._root)
+
+    async def _in_thread(self, function: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *values)
+
+    @contextlib.contextmanager
+    def _disk_errors(self, *, fatal: bool = False) -> Iterator[None]:
+        """Turn the system's errors into ours; a fatal one stops all writing."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StorageFull from error
+            if fatal and self._on_failure is not None:
+                self._on_failure(error)
+            msg = "The registry's disk refused to store the data. Nothing was kept; ask its operator."
+            raise StorageFailed(msg) from error
+
+
+class StagedFile:
+    """The bytes that an upload session received, and their running hash. Not for two threads at once."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file, made when it is not there; what is there is hashed when its digest is asked for."""
+        self.path = path
+        try:
+            self._descriptor = os.open(path, _NEW_FILE, 0o600)
+        except FileExistsError:
+            self._descriptor = os.open(path, _OLD_FILE)
+        self.size_bytes = os.fstat(self._descriptor).st_size
+        self._hasher: Hasher | None = new_hasher(DEFAULT_ALGORITHM) if self.size_bytes == 0 else None
+        self._synced = False
+
+    def append(self, pieces: Sequence[bytes]) -> None:
+        """Write at the end and hash what was written; on an error cut back to where the file ended."""
+        self._synced = False
+        position = self.size_bytes
+        try:
+            for start in range(0, len(pieces), _MAX_PIECES):
+                position += self._write(pieces[start : start + _MAX_PIECES], position)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self.size_bytes)
+            self._hasher = None
+            raise
+        self.size_bytes = position
+
+    def _write(self, pieces: Sequence[bytes], position: int) -> int:
+        length = sum(map(len, pieces))
+        written = os.pwritev(self._descriptor, pieces, position)
+        while written < length:  # a short write: a signal, a size limit, or a disk that fills up
+            rest = b"".join(pieces)[written:]
+            more = os.pwrite(self._descriptor, rest, position + written)
+            if more <= 0:
+                raise OSError(errno.EIO, "the disk took no bytes")
+            written += more
+        if self._hasher is not None:
+            for piece in pieces:
+                self._hasher.update(piece)
+        return length
+
+    def sync(self) -> None:
+        """Make the bytes durable."""
+        if not self._synced:
+            os.fsync(self._descriptor)
+            self._synced = True
+
+    def hashes_to(self, digest: Digest) -> bool:
+        """Whether the bytes have this digest. Another algorithm, or a file begun by another process, is read anew."""
+        if digest.algorithm == DEFAULT_ALGORITHM and self._hasher is not None:
+            return self._hasher.hexdigest() == digest.hex
+        hasher = new_hasher(digest.algorithm)
+        position = 0
+        while piece := os.pread(self._descriptor, REHASH_BYTES, position):
+            hasher.update(piece)
+            position += len(piece)
+        return position == self.size_bytes and hasher.hexdigest() == digest.hex
+
+    def close(self) -> None:
+        """Close the file; what was received stays."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class BlobReader:
+    """The bytes [start, end) of a blob that was verified, piece by piece.
+
+    A piece is a view into a buffer of this reader, valid until the next read: whoever sends it must have sent all of it
+    before asking on.
+    """
+
+    def __init__(self, descriptor: int, start: int, end: int, threads: ThreadPoolExecutor) -> None:
+        self._descriptor = descriptor
+        self._position = start
+        self._end = end
+        self._threads = threads
+        self.length = end - start
+        self._buffer = memoryview(bytearray(min(READ_BYTES, max(self.length, 1))))
+
+    def read_nowait(self) -> memoryview | None:
+        """Return the next piece if it lies in the page cache, None when the disk must be asked; empty at the end."""
+        want = self._buffer[: self._end - self._position]
+        if not want:
+            return want
+        try:
+            count = os.preadv(self._descriptor, [want], self._position, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
+                return None
+            raise
+        return self._taken(count)
+
+    async def read(self) -> memoryview:
+        """Return the next piece, waiting for the disk in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read)
+
+    def _read(self) -> memoryview:
+        want = self._buffer[: self._end - self._position]
+        return self._taken(os.preadv(self._descriptor, [want], self._position)) if want else want
+
+    def _taken(self, count: int) -> memoryview:
+        if count == 0:
+            raise OSError(errno.EIO, "the stored file is shorter than it was")
+        self._position += count
+        return self._buffer[:count]
+
+    def close(self) -> None:
+        """Close the file."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class _Verification:
+    """What a first reader needs to judge a blob and to tell the store what it found."""
+
+    def __init__(self, store: FilesystemBlobs, digest: Digest, generation: str, size: int) -> None:
+        self.digest = digest
+        self.size = size
+        self.hasher = new_hasher(digest.algorithm)
+        self._store = store
+        self._generation = generation
+
+    def conclude(self) -> None:
+        intact = self.hasher.hexdigest() == self.digest.hex
+        self._store.verified(self.digest, self._generation, intact=intact)
+        if not intact:
+            raise BlobCorrupt(str(self.digest))
+
+
+class VerifyingReader(BlobReader):
+    """The first reader of a blob since the start: hashes as it reads, and gives the last piece only if the whole fits.
+
+    For a part of a blob the whole is hashed before the first byte.
+    """
+
+    def __init__(
+        self, descriptor: int, start: int, end: int, threads: ThreadPoolExecutor, verification: _Verification
+    ) -> None:
+        super().__init__(descriptor, start, end, threads)
+        self._verification = verification
+        self._partial = self.length < verification.size
+        self._concluded = False
+
+    def read_nowait(self) -> memoryview | None:
+        """Return None, as hashing is for a thread; once the verdict is in, as any reader."""
+        return super().read_nowait() if self._concluded else None
+
+    def _read(self) -> memoryview:
+        if self._concluded:
+            return super()._read()
+        if self._partial or self.length == 0:
+            self._hash_whole()
+            self._conclude()
+            return super()._read()
+        piece = super()._read()
+        self._verification.hasher.update(piece)
+        if self._position == self._end:
+            self._conclude()
+        return piece
+
+    def _hash_whole(self) -> None:
+        position = 0
+        while piece := os.pread(self._descriptor, REHASH_BYTES, position):
+            self._verification.hasher.update(piece)
+            position += len(piece)
+
+    def _conclude(self) -> None:
+        self._concluded = True
+        self._verification.conclude()
+
+
+def _unlink(path: str | Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _sync_folder(path: str | Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+

@@ -1,0 +1,253 @@
+"""SQLite behind the database port: the only file that knows apsw.
+
+One process, one writer. All writes pass through one thread, which gathers the jobs that wait and commits them together:
+each job has a savepoint of its own, so one that fails takes nothing with it, and one sync of the disk serves them all.
+Reads run straight on the event loop, on a connection of their own: a look-up takes microseconds, a hand-over to a
+thread would take longer.
+
+Why these settings: `docs/decisions/0002-sqlite-access.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import apsw
+
+from holdfast.core.errors import ConfigurationInvalid, HoldfastError, StorageFailed, StorageFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from holdfast.store.database import Row, Transaction, Value
+
+T = TypeVar("T")
+
+LEAST_SQLITE: Final = (3, 51, 3)
+"""Older versions can corrupt a WAL that two connections write and reset at once (fixed in 3.51.3)."""
+
+MAX_JOBS_PER_COMMIT: Final = 128
+_BUSY_TIMEOUT_MS: Final = 5_000
+_CACHE_KIB: Final = 16_384
+_STATEMENT_CACHE: Final = 256
+
+
+class SQLiteDatabase:
+    """An open SQLite database; see `holdfast.store.database.Database` for the promise of each method."""
+
+    def __init__(self, path: Path, *, on_failure: Callable[[BaseException], None] | None = None) -> None:
+        """Open the file, check the settings, bring the schema up to date.
+
+        `on_failure` is called, in the writer's thread, when the disk refused a commit: from then on nothing is written.
+        """
+        _check_version()
+        self._on_failure = on_failure
+        self._failed: BaseException | None = None
+        self.commits = 0
+        self._writer = _connect(path)
+        _migrate(self._writer)
+        self._reads = _Statements(_connect(path, read_only=True))
+        self.rows = self._reads.rows
+        self.row = self._reads.row
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_forever, name="holdfast-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, job: Callable[[Transaction], T]) -> T:
+        """Run the job in the writer's thread and wait for its commit to be durable."""
+        if self._failed is not None:
+            raise _failed(self._failed)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(job, future, loop))
+        # A caller that goes away must not take the answer of a commit under way with it.
+        return await asyncio.shield(future)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a commit failed, so that nothing is written any more."""
+        return self._failed is not None
+
+    def close(self) -> None:
+        """Let the writer finish what waits, then close the connections."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._reads.connection.close()
+        self._writer.close()
+
+    def _write_forever(self) -> None:
+        while True:
+            first = self._jobs.get()
+            batch: list[_Job] = []
+            stop = first is None
+            if first is not None:
+                batch.append(first)
+            while not stop and len(batch) < MAX_JOBS_PER_COMMIT:
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    stop = True
+                else:
+                    batch.append(job)
+            if batch:
+                self._commit(batch)
+                _deliver(batch)
+            if stop:
+                return
+
+    def _commit(self, batch: list[_Job]) -> None:
+        if self._failed is not None:
+            for job in batch:
+                job.error = _failed(self._failed)
+            return
+        self.commits += 1
+        try:
+            statements = _Statements(self._writer)
+            self._writer.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                _run(job, statements)
+            self._writer.execute("COMMIT")
+        except apsw.FullError:
+            self._roll_back()
+            for job in batch:
+                job.error = StorageFull()
+        except Exception as error:  # noqa: BLE001 - whatever broke the commit, every job of it must hear of it
+            self._roll_back()
+            self._failed = error
+            for job in batch:
+                job.error = _failed(error)
+            if self._on_failure is not None:
+                self._on_failure(error)
+        finally:
+            self.commits += 1
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(apsw.Error):
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+
+
+class _Job:
+    __slots__ = ("error", "future", "loop", "result", "run")
+
+    def __init__(self, run: Callable[[Transaction], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop):
+        self.run = run
+        self.future = future
+        self.loop = loop
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class _Statements:
+    """Rows in, rows out, on one connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self._execute = connection.execute
+
+    def rows(self, statement: str, *values: Value) -> list[Row]:
+        return list(self._execute(statement, values))
+
+    def row(self, statement: str, *values: Value) -> Row | None:
+        cursor = self._execute(statement, values)
+        for row in cursor:
+            cursor.close()
+            return row
+        return None
+
+    def run(self, statement: str, *values: Value) -> int:
+        self._execute(statement, values)
+        return self.connection.changes()
+
+
+def _run(job: _Job, statements: _Statements) -> None:
+    connection = statements.connection
+    connection.execute("SAVEPOINT job")
+    try:
+        job.result = job.run(statements)
+    except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError):
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this job
+        job.error = error
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
+
+
+def _deliver(batch: list[_Job]) -> None:
+    """Wake those who wait, with one call into each event loop."""
+    for loop in {job.loop for job in batch}:
+        mine = [job for job in batch if job.loop is loop]
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, mine)
+
+
+def _settle(batch: list[_Job]) -> None:
+    for job in batch:
+        if job.future.done():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
+
+
+def _failed(cause: BaseException) -> HoldfastError:
+    msg = "The registry's database refused a commit, and the server stops writing. Ask its operator."
+    error = StorageFailed(msg)
+    error.__cause__ = cause
+    return error
+
+
+def _check_version() -> None:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < LEAST_SQLITE:
+        least = ".".join(map(str, LEAST_SQLITE))
+        msg = f"SQLite {apsw.sqlite_lib_version()} is too old: {least} or newer is needed. Install a newer apsw."
+        raise ConfigurationInvalid(msg)
+
+
+def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENT_CACHE)
+    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    settings: dict[str, str | int] = {
+        "foreign_keys": 1,
+        "trusted_schema": 0,
+        "recursive_triggers": 1,
+        "mmap_size": 0,
+        "cache_size": -_CACHE_KIB,
+    }
+    if not read_only:
+        settings |= {"journal_mode": "wal", "synchronous": 2}
+    for name, value in settings.items():
+        connection.pragma(name, value)
+        found = connection.pragma(name)
+        # A pragma that did not take is silent, and a lost `synchronous` loses acknowledged commits.
+        if found is not None and found != value:
+            msg = f"SQLite did not take the setting {name}={value} (it says {found}); is the data on a local disk?"
+            raise ConfigurationInvalid(msg)
+    return connection
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    """Apply the numbered scripts that are missing, each in a transaction; refuse a schema newer than this program."""
+    scripts = sorted(
+        (one for one in resources.files("holdfast.store.schema.sqlite").iterdir() if one.name.endswith(".sql")),
+        key=lambda one: one.name,
+    )
+    applied = int(connection.pragma("user_version"))  # type: ignore[arg-type]
+    if applied > len(scripts):
+        msg = f"The data was written by a newer Holdfast (schema {applied}; this one knows {len(scripts)})."
+        raise ConfigurationInvalid(msg)
+    for number, script in enumerate(scripts[applied:], start=applied + 1):
+        with connection:
+            connection.execute(script.read_text("utf-8"))
+            connection.pragma("user_version", number)

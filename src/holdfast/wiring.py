@@ -1,0 +1,214 @@
+"""The one place that joins adapters to use cases and use cases to faces."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import ssl
+import time
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core.errors import ConfigurationInvalid
+from holdfast.core.mutability import MutabilitySettings, TagMutability
+from holdfast.faces.ecr import ECRFace
+from holdfast.faces.http import Handler, Request, Response
+from holdfast.faces.oci import OCIFace
+from holdfast.faces.operations import Metrics, OperationsFace
+from holdfast.faces.server import Limits, Server
+from holdfast.registry.access import Access
+from holdfast.registry.blobs import Blobs
+from holdfast.registry.images import Images
+from holdfast.registry.principals import Principals
+from holdfast.registry.registries import Registries
+from holdfast.registry.repositories import Repositories
+from holdfast.registry.seal import Seal
+from holdfast.registry.uploads import Uploads
+from holdfast.store import catalog
+from holdfast.store.filesystem import FilesystemBlobs
+from holdfast.store.sqlite import SQLiteDatabase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from holdfast.config import Settings
+
+SWEEP_SECONDS: Final = 3_600
+_OPERATIONS: Final = frozenset({"/livez", "/readyz", "/metrics"})
+_LOGGER: Final = logging.getLogger("holdfast.server")
+_REQUESTS: Final = logging.getLogger("holdfast.request")
+_QUIET: Final = frozenset({"GET", "HEAD"})
+
+
+def microseconds_now() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
+class Holdfast:
+    """A server with everything in it, from its settings to its sockets.
+
+    `start` and `stop` are for one event loop. `failed` is set when the disk refused to do its work: nothing is written
+    any more, and the process should end, so that a restart finds out what is there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.failed = asyncio.Event()
+        self.made_up_key: tuple[str, str] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the data directory, make the first administrator, listen. Raises ConfigurationInvalid."""
+        settings = self.settings
+        self._loop = asyncio.get_running_loop()
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _lock(settings.data / "lock")
+        self._database = SQLiteDatabase(settings.data / "holdfast.db", on_failure=self._on_failure)
+        self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure)
+        seal = Seal.at(settings.data / "seal.key")
+        clock = microseconds_now
+        registry = await self._database.write(
+            lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
+        )
+        access = Access(self._database, seal, clock)
+        registries = Registries(self._database, access, registry, clock)
+        on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
+        repositories = Repositories(self._database, access, clock, create_on_push=on_push)
+        images = Images(self._database, access, repositories, clock)
+        blobs = Blobs(self._database, self._store, access, repositories, clock)
+        self._uploads = Uploads(self._database, self._store, access, repositories, clock)
+        principals = Principals(self._database, access, clock)
+        self.made_up_key = await principals.bootstrap(
+            registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
+        )
+        self._metrics = Metrics(
+            {
+                "holdfast_commits": ("Transactions committed since the start.", lambda: self._database.commits // 2),
+                "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
+            }
+        )
+        oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, challenge=settings.login)
+        ecr = ECRFace(access, registries, repositories, images, blobs, self._uploads, principals, seal, clock)
+        operations = OperationsFace(self._metrics, self._problems)
+        handler = _router(oci, ecr, operations)
+        self._server = Server()
+        await self._server.start(
+            handler,
+            settings.host,
+            settings.port,
+            ssl_context=_tls(settings),
+            limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
+            on_request_done=self._on_request_done,
+        )
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        scheme = "https" if self.settings.tls_cert else "http"
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return f"{scheme}://{host}:{self._server.port}"
+
+    async def stop(self) -> None:
+        """Finish what runs, then close everything."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self._server.stop()
+        self._uploads.close()
+        self._store.close()
+        self._database.close()
+        os.close(self._lock)
+
+    def _is_failed(self) -> float:
+        return float(self.failed.is_set())
+
+    def _problems(self) -> list[str]:
+        return ["the disk refused to store; the server is stopping"] if self.failed.is_set() else []
+
+    def _on_failure(self, error: BaseException) -> None:
+        """Hear, in any thread, that the disk failed."""
+        _LOGGER.critical("the disk refused to store; nothing more is written", exc_info=error)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.failed.set)
+
+    def _on_request_done(self, request: Request, status: int, seconds: float, bytes_sent: int) -> None:
+        face = "oci" if request.path.startswith("/v2") else "operations" if request.path in _OPERATIONS else "ecr"
+        self._metrics.count(face, request.method, status, seconds, bytes_sent)
+        level = logging.DEBUG if request.method in _QUIET and status < 400 else logging.INFO  # noqa: PLR2004 - 4xx, 5xx
+        if _REQUESTS.isEnabledFor(level):
+            _REQUESTS.log(
+                level,
+                "%s %s %d",
+                request.method,
+                request.path,
+                status,
+                extra={
+                    "request_id": request.id,
+                    "operation": request.headers.get("x-amz-target"),
+                    "peer": request.peer,
+                    "milliseconds": round(seconds * 1_000, 3),
+                    "bytes_sent": bytes_sent,
+                    "client": request.headers.get("user-agent"),
+                },
+            )
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                swept = await self._uploads.sweep()
+            except Exception:  # the sweeper outlives any one failure
+                _LOGGER.exception("sweeping old upload sessions failed")
+            else:
+                if swept:
+                    _LOGGER.info("swept %d upload sessions that were left behind", swept)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _router(oci: OCIFace, ecr: ECRFace, operations: OperationsFace) -> Handler:
+    async def answer(request: Request) -> Response:
+        path = request.path
+        if path.startswith("/v2/") or path == "/v2":
+            return await oci.answer(request)
+        if path == "/":
+            return await ecr.answer(request)
+        if path in _OPERATIONS:
+            return await operations.answer(request)
+        if path == "/token":
+            return await oci.answer_token(request)
+        if path.startswith("/download/"):
+            return await ecr.answer_download(request)
+        return Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"there is nothing here\n")
+
+    return answer
+
+
+def _lock(path: Path) -> int:
+    """Take the data directory for this process alone; the lock goes with the process, however it ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        msg = f"Another server is using the data directory {path.parent}; stop it, or choose another --data."
+        raise ConfigurationInvalid(msg) from None
+    return descriptor
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        msg = f"The TLS certificate or key cannot be used: {error}"
+        raise ConfigurationInvalid(msg) from None
+    return context

@@ -1,0 +1,16 @@
+// The outside judge of the OCI distribution API, pinned. run.py reads the version from here, and go.sum holds its
+// checksums. To move to a newer one: `go get -tool <module>@<version> && go mod tidy` here, then re-run and set
+// MIN_PASSES in run.py again.
+module holdfast.invalid/conformance
+
+go 1.24.0
+
+tool github.com/opencontainers/distribution-spec/conformance
+
+require (
+	github.com/goccy/go-yaml v1.18.0 // indirect
+	github.com/opencontainers/distribution-spec/conformance v0.0.0-20260831232431-97274622c111 // indirect
+	github.com/opencontainers/distribution-spec/specs-go v0.0.0-20240926185104-8376368dd8aa // indirect
+	github.com/opencontainers/go-digest v1.0.0 // indirect
+	github.com/opencontainers/image-spec v1.1.1 // indirect
+)

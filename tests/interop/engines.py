@@ -1,0 +1,98 @@
+"""The daemons that some clients need, each with folders of its own and ended with the test.
+
+This file alone starts dockerd and containerd. Neither touches the machine's own: own data, own socket, no firewall
+rules, no bridge, no service manager.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .programs import daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+CONTAINERD_CONFIGURATION = """\
+version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+[grpc]
+  address = "{socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/opt"
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "{folder}/hosts"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "native"
+"""
+
+PLAIN_HTTP_HOST = """\
+server = "http://{host}"
+[host."http://{host}"]
+  capabilities = ["pull", "resolve"]
+"""
+
+
+@contextmanager
+def dockerd(
+    program: Path, docker: Path, folder: Path, environment: Mapping[str, str], registry_host: str
+) -> Iterator[Path]:
+    """Start a Docker engine that may talk plain HTTP to the registry; gives its socket."""
+    folder.mkdir(parents=True, exist_ok=True)
+    socket = folder / "docker.sock"
+    settings = {
+        "data-root": str(folder / "data"),
+        "exec-root": str(folder / "exec"),
+        "pidfile": str(folder / "dockerd.pid"),
+        "hosts": [f"unix://{socket}"],
+        "storage-driver": "vfs",
+        "iptables": False,
+        "ip6tables": False,
+        "bridge": "none",
+        "insecure-registries": [registry_host],
+    }
+    configuration = folder / "daemon.json"
+    configuration.write_text(json.dumps(settings))
+    ask = [docker, "--host", f"unix://{socket}", "version"]
+    with daemon(
+        [program, "--config-file", configuration],
+        environment,
+        folder=folder,
+        is_ready=lambda: answers(ask, environment),
+    ):
+        yield socket
+
+
+@contextmanager
+def containerd(
+    program: Path, ctr: Path, folder: Path, environment: Mapping[str, str], registry_host: str
+) -> Iterator[Path]:
+    """Start a containerd that may talk plain HTTP to the registry, its CRI service included; gives its socket."""
+    hosts = folder / "hosts" / registry_host
+    hosts.mkdir(parents=True, exist_ok=True)
+    (hosts / "hosts.toml").write_text(PLAIN_HTTP_HOST.format(host=registry_host))
+    socket = folder / "containerd.sock"
+    configuration = folder / "config.toml"
+    configuration.write_text(CONTAINERD_CONFIGURATION.format(folder=folder, socket=socket))
+    ask = [ctr, "--address", socket, "version"]
+    with daemon(
+        [program, "--config", configuration],
+        environment,
+        folder=folder,
+        is_ready=lambda: answers(ask, environment),
+    ):
+        yield socket
+
+
+def answers(command: list[str | Path], environment: Mapping[str, str]) -> bool:
+    """Whether a daemon's own client can talk to it."""
+    words = [str(word) for word in command]
+    ended = subprocess.run(  # noqa: S603 - the words are the suite's own, no shell
+        words, env=dict(environment), capture_output=True, timeout=30, check=False
+    )
+    return ended.returncode == 0
