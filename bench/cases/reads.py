@@ -53,6 +53,7 @@ def get_manifest(bench: Bench, server: Server, *, reference: Reference, connecti
     return run_wrk(
         server.origin,
         targets,
+        headers=ACCEPT,
         length=min(len(body) for body in bodies),
         connections=connections,
         seconds=bench.profile.seconds,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,6 +48,10 @@ class Answer:
 def open_socket(origin: Origin) -> socket.socket:
     """Connect; the certificate is not checked, because the harness made it a moment ago."""
     plain = socket.create_connection((origin.host, origin.port), TIMEOUT_SECONDS)
+    # A deadline kept by the kernel: Python's own would make the socket non-blocking, which sendfile cannot use.
+    plain.settimeout(None)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        plain.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(TIMEOUT_SECONDS), 0))
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not origin.tls:
         return plain
@@ -160,7 +165,11 @@ class Wire:
         return Answer(status, headers, body)
 
     def _fill(self) -> None:
-        data = self.socket.recv(READ_BYTES)
+        try:
+            data = self.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            message = f"no answer within {TIMEOUT_SECONDS:.0f} s"
+            raise WrongAnswerError(message) from None
         if not data:
             self.close()
             message = "the server closed the connection before its answer was complete"

@@ -37,11 +37,13 @@ end
 ROTATE = "function request() turn = turn % count + 1; return prepared[turn] end"
 
 
-def _script(origin: Origin, targets: list[str]) -> str:
-    headers = f'wrk.headers["Authorization"] = {json.dumps(origin.authorization)}' if origin.authorization else ""
+def _script(origin: Origin, targets: list[str], headers: dict[str, str]) -> str:
+    if origin.authorization:
+        headers = {**headers, "Authorization": origin.authorization}
+    set_headers = "\n".join(f"wrk.headers[{json.dumps(name)}] = {json.dumps(text)}" for name, text in headers.items())
     quoted = ", ".join(json.dumps(target) for target in targets)
     request = ROTATE if len(targets) > 1 else ""
-    return SCRIPT % {"targets": quoted, "headers": headers, "request": request}
+    return SCRIPT % {"targets": quoted, "headers": set_headers, "request": request}
 
 
 def find_wrk() -> str:
@@ -58,12 +60,19 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def run_wrk(
-    origin: Origin, targets: list[str], *, length: int, connections: int, seconds: float, scratch: Path
+def run_wrk(  # noqa: PLR0913  one argument per fact of a run
+    origin: Origin,
+    targets: list[str],
+    *,
+    headers: dict[str, str],
+    length: int,
+    connections: int,
+    seconds: float,
+    scratch: Path,
 ) -> Load:
     """GET the targets in turn for ``seconds``; each answer's body must be ``length`` bytes (checked as a mean)."""
     script = scratch / "wrk.lua"
-    script.write_text(_script(origin, targets), encoding="utf-8")
+    script.write_text(_script(origin, targets, headers), encoding="utf-8")
     threads = min(2, connections)
     argv = [find_wrk(), f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
     argv += ["--timeout", "60s", "-s", str(script), origin.url + targets[0]]

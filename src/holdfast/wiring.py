@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.errors import ConfigurationInvalid
 from holdfast.core.mutability import MutabilitySettings, TagMutability
 from holdfast.faces.ecr import ECRFace
+from holdfast.faces.ecr_operations import UseCases
 from holdfast.faces.http import Handler, Request, Response
 from holdfast.faces.oci import OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
 from holdfast.registry.access import Access
 from holdfast.registry.blobs import Blobs
+from holdfast.registry.history import History
+from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
 from holdfast.registry.principals import Principals
 from holdfast.registry.registries import Registries
@@ -92,7 +95,21 @@ class Holdfast:
             }
         )
         oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, challenge=settings.login)
-        ecr = ECRFace(access, registries, repositories, images, blobs, self._uploads, principals, seal, clock)
+        ecr = ECRFace(
+            UseCases(
+                access=access,
+                registries=registries,
+                repositories=repositories,
+                images=images,
+                pages=ImagePages(self._database, access, clock),
+                blobs=blobs,
+                uploads=self._uploads,
+                principals=principals,
+                history=History(self._database, access),
+                seal=seal,
+                clock=clock,
+            )
+        )
         operations = OperationsFace(self._metrics, self._problems)
         handler = _router(oci, ecr, operations)
         self._server = Server()

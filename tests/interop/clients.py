@@ -213,7 +213,7 @@ def _find_module(client: Client) -> Found | Missing:
 def _ask(command: list[str]) -> str | None:
     """What a command prints, or nothing if it cannot be run or fails."""
     try:
-        ended = subprocess.run(  # noqa: S603 - the words are this table's own, no shell
+        ended = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=ASK_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -93,9 +93,9 @@ class Podman:
             pulled = needed(self._run("pull", source)).stdout.split()[-1]
             return self._run("push", "--tls-verify=false", pulled, f"docker://{reference}")
         name = f"localhost/index-{image.digest[-12:]}"
-        if not self._run("inspect", *self._as_index(), name).succeeded:
-            needed(self._run("manifest", "create", name))
-            needed(self._run("manifest", "add", "--all", name, source))
+        self._run("manifest", "rm", name)
+        needed(self._run("manifest", "create", name))
+        needed(self._run("manifest", "add", "--all", name, source))
         return self._run("manifest", "push", "--all", "--tls-verify=false", name, f"docker://{reference}")
 
     def pull(self, reference: str) -> list[str]:
@@ -105,9 +105,6 @@ class Podman:
 
     def _inspect(self, reference: str, store: str) -> Outcome:
         return self._run("image", "inspect", "--format", "{{.RepoDigests}}", reference, store=store)
-
-    def _as_index(self) -> tuple[str, ...]:
-        return ("--type", "image")
 
     def _run(self, *words: str, store: str = "pushing") -> Outcome:
         root, state = self._bench.folder / store, self._bench.folder / f"{store}-run"
@@ -177,8 +174,7 @@ class Crane:
         return self._bench.run("crane", *words, given=registry.password)
 
     def push(self, image: Image, reference: str) -> Outcome:
-        index = ("--index",) if image.children else ()
-        return self._bench.run("crane", "push", "--insecure", *index, image.layout, reference)
+        return self._bench.run("crane", "push", "--insecure", image.layout, reference)
 
     def pull(self, reference: str) -> list[str]:
         target = self._bench.folder / "pulled"

@@ -63,8 +63,8 @@ class Image:
     docker_archive: Path | None
     """What `docker save` writes; none for an index, which that format cannot hold."""
     manifest: bytes
-    children: tuple[bytes, ...] = ()
-    """The manifests that an index lists; none for an image."""
+    children: tuple[Image, ...] = ()
+    """The images that an index lists; none for an image."""
 
     @property
     def digest(self) -> str:
@@ -186,7 +186,7 @@ def write_index(layout: Path, images: Sequence[Image]) -> Image:
     index = as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries})
     write_blobs(layout, [index])
     write_layout_index(layout, INDEX_TYPE, index)
-    return Image(layout, write_archive(layout), None, index, tuple(image.manifest for image in images))
+    return Image(layout, write_archive(layout), None, index, tuple(images))
 
 
 def write_blobs(layout: Path, contents: Sequence[bytes]) -> None:
@@ -250,6 +250,6 @@ class _Tee(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Any) -> int:  # noqa: ANN401 - io's own signature is a buffer
+    def write(self, data: Any) -> int:
         self._passing.update(data)
         return self._target.write(data)

@@ -106,7 +106,7 @@ def install_with_pip(requirement: str) -> None:
 def attempt(command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> None:
     """Run an installer's command; raises NotInstallable with the last line that it printed."""
     try:
-        ended = subprocess.run(  # noqa: S603 - the words are the table's own, no shell
+        ended = subprocess.run(
             list(command),
             env=dict(environment),
             cwd=folder,
@@ -140,8 +140,8 @@ def render(reasons: Mapping[str, str]) -> str:
 
 
 def _has_candidate(package: str) -> bool:
-    shown = subprocess.run(  # noqa: S603 - the words are the table's own, no shell
-        ["apt-cache", "show", package],  # noqa: S607 - Debian's own tool
+    shown = subprocess.run(
+        ["apt-cache", "show", package],
         capture_output=True,
         check=False,
     )

@@ -16,6 +16,8 @@ Content: TypeAlias = bytes | bytearray | memoryview
 HEX_LENGTHS: Final = {"sha256": 64, "sha512": 128}
 """Algorithm -> number of hexadecimal digits."""
 
+_HASHERS: Final = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+
 DEFAULT_ALGORITHM: Final = "sha256"
 
 _DIGEST_MAX_CHARACTERS: Final = 256
@@ -62,10 +64,11 @@ class Digest(NamedTuple):
 
 def new_hasher(algorithm: str, content: Content = b"") -> Hasher:
     """Start a hash; raises DigestInvalid for an algorithm that we do not compute."""
-    if algorithm not in HEX_LENGTHS:
+    make = _HASHERS.get(algorithm)
+    if make is None:
         msg = f"The digest algorithm '{algorithm[:64]}' is not supported; use sha256 or sha512."
         raise DigestInvalid(msg, {"algorithm": algorithm[:64]})
-    return hashlib.new(algorithm, content, usedforsecurity=True)
+    return make(content)
 
 
 def _what_is_wrong(text: str, algorithm: str) -> str:

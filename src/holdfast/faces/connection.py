@@ -39,6 +39,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _KEEP: Final = b"\r\n\r\n"
 _CLOSE: Final = b"\r\nConnection: close\r\n\r\n"
 _TLS_HANDSHAKE_RECORD: Final = b"\x16"
+_CR: Final = 0x0D
 _HEAD_END_BYTES: Final = 4  # CR LF CR LF
 _REQUEST_LINE_REST_BYTES: Final = 32  # method, spaces and version beside the target
 _JOIN_BYTES_MAX: Final = 65_536  # below this, one write of a copy is cheaper than a gathered write
@@ -70,15 +71,13 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_advancing", "_at", "_began", "_body", "_chunks", "_edge", "_half_closed", "_head_began", "_input",
-        "_keep_alive", "_left", "_pace", "_peer", "_phase", "_reader", "_reading_paused", "_received_bytes", "_request",
-        "_scheme", "_send_continue", "_sender", "_status", "_task", "_transport", "deadline", "paused", "sent_bytes",
+        "_keep_alive", "_left", "_pace", "_phase", "_reader", "_reading_paused", "_received_bytes", "_request",
+        "_send_continue", "_sender", "_status", "_task", "_transport", "deadline", "paused", "sent_bytes",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._transport: asyncio.Transport | None = None
-        self._peer = ""
-        self._scheme = "http"
         self._phase = _READING
         self.deadline = inf
         """The loop's time from which the sweep calls `look`; 0.0 while there is something to judge at every sweep."""
@@ -117,8 +116,8 @@ class Connection(asyncio.Protocol):
         # to be free when writing resumes, and a slow reader holds one piece.
         stream.set_write_buffer_limits(high=0)
         self._transport = stream
-        self._peer = str((stream.get_extra_info("peername") or ("",))[0])
-        self._scheme = "http" if stream.get_extra_info("sslcontext") is None else "https"
+        self._reader.peer = str((stream.get_extra_info("peername") or ("",))[0])
+        self._reader.scheme = "http" if stream.get_extra_info("sslcontext") is None else "https"
         self.deadline = edge.loop.time() + edge.limits.header_deadline_seconds
         edge.connections.add(self)
         if len(edge.connections) > edge.connections_max:
@@ -127,6 +126,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came to the place where it belongs now."""
         if self._phase == _READING:
+            if (
+                data.find(b"\r\n\r\n") == len(data) - _HEAD_END_BYTES
+                and self._request is None
+                and not self._input
+                and data[0] != _CR
+                and len(data) <= self._edge.limits.header_bytes
+            ):
+                self._begin(data)  # by far the most common: one whole head and nothing else
+                return
             self._input = self._input[self._at :] + data if self._input else data
             self._at = 0
             if self._request is None:
@@ -140,7 +148,7 @@ class Connection(asyncio.Protocol):
         """Hear that the client sends no more; over plain TCP it may still be waiting for its answer."""
         self._half_closed = True
         self._keep_alive = False
-        if self._request is None or self._scheme == "https":
+        if self._request is None or self._reader.scheme == "https":
             return False
         if self._phase == _BODY:
             self._abort_body(400, "the connection was closed before the end of the body")
@@ -233,13 +241,10 @@ class Connection(asyncio.Protocol):
         """Read one head and start its handler."""
         edge, reader = self._edge, self._reader
         try:
-            request = reader.read(head)
+            request = reader.read(head, edge.new_id())
         except Refused as refused:
             self._refuse(refused.status, refused.reason)
             return
-        request.peer = self._peer
-        request.scheme = self._scheme
-        request.id = edge.next_request_id()
         self._request = request
         self._keep_alive = reader.keep_alive and not self._half_closed
         self._status = 0
@@ -379,23 +384,22 @@ class Connection(asyncio.Protocol):
         if edge.stopping:
             self._keep_alive = False
         front = b"".join((head, edge.date_and_id, request.id.encode(), _KEEP if self._keep_alive else _CLOSE))
+        if request.method == "HEAD":
+            _close_body(body)
+            body = None
         if body is None or isinstance(body, bytes):
-            self._send(transport, front, b"" if body is None or request.method == "HEAD" else body)
-        elif request.method == "HEAD":
-            body.close()
-            self._send(transport, front, b"")
+            if body is not None and len(body) > _JOIN_BYTES_MAX:
+                self.sent_bytes = len(front) + len(body)
+                transport.writelines((front, body))
+            else:
+                wire = front + body if body else front
+                self.sent_bytes = len(wire)
+                transport.write(wire)
+            if not self.paused:
+                self._finish_answer()
         else:
             self._sender = BodySender(self, edge.loop, transport, front, body)
             self._sender.pump()
-
-    def _send(self, transport: asyncio.Transport, front: bytes, body: bytes) -> None:
-        self.sent_bytes = len(front) + len(body)
-        if len(body) <= _JOIN_BYTES_MAX:
-            transport.write(front + body)
-        else:
-            transport.writelines((front, body))
-        if not self.paused:
-            self._finish_answer()
 
     def _answer_error(self, request: Request, error: BaseException) -> None:
         """Answer for a handler that did not."""
@@ -426,7 +430,7 @@ class Connection(asyncio.Protocol):
         edge, transport = self._edge, self._transport
         if transport is None:
             return
-        request_id = edge.next_request_id()
+        request_id = edge.new_id()
         response = edge.error_response(status, reason, request_id)
         body = response.body
         front = b"".join((response.encode_head(), edge.date_and_id, request_id.encode(), _CLOSE))

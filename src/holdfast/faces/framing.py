@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from holdfast.faces.http import Request
+from holdfast.faces.http import NO_BODY, Request
 
 if TYPE_CHECKING:
     from holdfast.faces.limits import Limits
@@ -38,6 +38,8 @@ _ONCE: Final = frozenset(
 _METHODS: Final = {
     name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
+_HTTP11: Final = b" HTTP/1.1\r\n"
+_HTTP10: Final = b" HTTP/1.0\r\n"
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 
 _LENGTH_DIGITS_MAX: Final = 18  # below 2**63 whatever the digits; the largest thing stored is far smaller
@@ -134,7 +136,7 @@ class HeadReader:
         method = parser.get_method()
         target = self._target
         version_at = len(method) + len(target) + 1
-        version = head[version_at : version_at + 11]
+        version = head[version_at : version_at + len(_HTTP11)]
         if version != _HTTP11 and version != _HTTP10:  # noqa: PLR1714  twice as fast as a tuple
             raise Refused(400, "the request line must be METHOD SP target SP HTTP/1.1")
         headers = self._join_fields(fields)
@@ -144,23 +146,20 @@ class HeadReader:
         if len(target) > self._limits.target_bytes:
             raise Refused(414, f"the request target is longer than {self._limits.target_bytes} bytes")
         path, _, query = target.decode("latin-1").partition("?")
-        if path[:1] != "/" or b"#" in target or not path.isascii():
-            path = _path_of(target.decode("latin-1"))
-        self.keep_alive = version is not _HTTP10 and version == _HTTP11
-        self.length = 0
+        if path[:1] != "/" or b"#" in target or not target.isascii():
+            path, _, query = _origin_form(target).partition("?")
+        http11 = version == _HTTP11
+        length: int | None = 0
         if "content-length" in headers or "transfer-encoding" in headers:
             # llhttp waits for the body, which never reaches it: bodies are framed here.
             self._parser = httptools.HttpRequestParser(self)
-            self.length = _body_length(headers, http11=self.keep_alive)
-        self.expects_continue = False
-        if "expect" in headers and self.keep_alive:
-            self._read_expect(headers["expect"])
-        if "connection" in headers and "close" in _tokens(headers["connection"]):
-            self.keep_alive = False
-        body = NO_BODY
+            length = _body_length(headers, http11=http11)
+        self.length = length
+        self.keep_alive = http11 and not ("connection" in headers and _asks_to_close(headers["connection"]))
+        self.expects_continue = http11 and "expect" in headers and _expects_continue(headers["expect"], length)
         return Request(
             _METHODS.get(method) or _other_method(method),
-            path, query, headers, body, fields, host, self.peer, self.scheme, request_id,
+            path, query, headers, NO_BODY, fields, host, self.peer, self.scheme, request_id,
         )  # fmt: skip
 
     def _join_fields(self, fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -177,20 +176,48 @@ class HeadReader:
             else:
                 headers[name] += ", " + value
         return headers
+
+
+def _asks_to_close(connection: str) -> bool:
+    return "close" in [option.strip() for option in connection.lower().split(",")]
+
+
+def _expects_continue(expect: str, length: int | None) -> bool:
+    if expect.lower() != "100-continue":
+        raise Refused(417, "the only expectation known is 100-continue")
+    return length != 0
+
+
 def _other_method(method: bytes) -> str:
+    """Name a method that is not one of a registry's: its face refuses it, two kinds are refused here."""
     if method in _REFUSED_METHODS:
         raise Refused(405, f"{method.decode('ascii')} is not allowed")
     return method.decode("ascii")
 
 
-def _body_length(length: str | None, coding: str | None, *, http11: bool) -> int | None:
+def _origin_form(target: bytes) -> str:
+    """Reduce a target that is not a plain path to its path and query."""
+    text = target.decode("latin-1")
+    if not text.isascii() or "#" in text:
+        raise Refused(400, "the request target must be ASCII and have no fragment")
+    match = _ABSOLUTE.fullmatch(text)
+    if match is None or not is_authority(match["authority"]):
+        raise Refused(400, "the request target must begin with '/'")
+    rest = match["rest"]
+    return rest if rest.startswith("/") else "/" + rest
+
+
+def _body_length(headers: dict[str, str], *, http11: bool) -> int | None:
+    """Return the body's length in bytes, None when it is chunked; anything two readers may differ on is refused."""
+    coding = headers.get("transfer-encoding")
+    length = headers.get("content-length", "")
     if coding is not None:
-        if length is not None:
+        if "content-length" in headers:
             raise Refused(400, "both Content-Length and Transfer-Encoding")
         if coding.lower() != "chunked" or not http11:
             raise Refused(400, "the only transfer coding taken is chunked, in HTTP/1.1")
         return None
-    if length is None or not length.isascii() or not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
+    if not length.isascii() or not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
         raise Refused(400, "Content-Length must be a number of bytes")
     return int(length)
 

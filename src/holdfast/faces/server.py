@@ -12,7 +12,6 @@ This file alone decides who may connect while, and when the edge ends. It must n
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import resource
 import secrets
@@ -25,7 +24,7 @@ from holdfast.faces.limits import Limits
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     OnRequestDone = Callable[[Request, int, float, int], None]
     """Called after each request with its status, seconds and bytes sent. 499: the client went away unanswered."""
@@ -36,7 +35,6 @@ __all__ = ["Edge", "Limits", "Server", "render_plain"]
 
 _log = logging.getLogger(__name__)
 
-_ID_RANDOM_BYTES: Final = 10
 _KILL_SECONDS: Final = 5.0  # for cancelled handlers to let go; what is still there then is left behind
 
 
@@ -49,8 +47,8 @@ class Edge:
     """What all connections of one server share. The connections read it; only the server writes it."""
 
     __slots__ = (
-        "_count", "_id_prefix", "_render_error", "connections", "connections_max", "date_and_id", "handler",
-        "idle_deadline", "limits", "loop", "on_request_done", "stopping",
+        "_render_error", "connections", "connections_max", "date_and_id", "handler",
+        "idle_deadline", "limits", "loop", "new_id", "on_request_done", "stopping",
     )  # fmt: skip
 
     def __init__(
@@ -72,13 +70,9 @@ class Edge:
         self.idle_deadline = 0.0
         """The deadline of a connection that becomes idle now."""
         self._render_error = render_error
-        self._id_prefix = secrets.token_hex(_ID_RANDOM_BYTES)
-        self._count = itertools.count(1)
+        self.new_id = _request_ids().__next__
+        """Make a request id."""
         self.tick()
-
-    def next_request_id(self) -> str:
-        """Make an id: 32 hexadecimal digits, the first 20 random for this start, the rest counting."""
-        return f"{self._id_prefix}{next(self._count):012x}"
 
     def error_response(self, status: int, reason: str, request_id: str) -> Response:
         """Make an answer of the edge's own."""
@@ -96,6 +90,15 @@ class Edge:
         # One sweep more: the clock read here is up to one sweep old when a connection uses it.
         self.idle_deadline = self.loop.time() + limits.keep_alive_seconds + limits.sweep_seconds
         self.date_and_id = f"Date: {formatdate(usegmt=True)}\r\nX-Request-Id: ".encode("ascii")
+
+
+def _request_ids() -> Iterator[str]:
+    """Make request ids: 32 hexadecimal digits, unique here and elsewhere. Cheap, for every answer carries one."""
+    endings = [f"{number:03x}" for number in range(4096)]
+    while True:
+        beginning = secrets.token_hex(15)[1:]
+        for ending in endings:
+            yield beginning + ending
 
 
 def _connections_possible(limits: Limits) -> int:

@@ -112,6 +112,13 @@ class Access:
             return None
         return self._caller(row.principal, row.id, source), self._secret(row)
 
+    def holder(self, arn: str, key_id: str, source: str) -> Caller:
+        """Return the principal that holds an access key, for a grant that was sealed for it. Raises Unauthenticated."""
+        row = accounts.access_key(self._database, key_id)
+        if row is None or row.principal != arn:
+            raise Unauthenticated(_WRONG)
+        return self._caller(arn, key_id, source)
+
     def note_failure(self, key_id: str, source: str) -> None:
         """Count a wrong signature as a failed log-in."""
         self._failures.note(source, key_id, self._clock())
@@ -146,10 +153,7 @@ class Access:
         until = int(content["until"])
         if now >= until:
             raise TokenExpired
-        row = accounts.access_key(self._database, content["key"])
-        if row is None or row.principal != content["arn"]:
-            raise Unauthenticated(_WRONG)
-        return self._caller(row.principal, row.id, source), until
+        return self.holder(content["arn"], content["key"], source), until
 
     def _caller(self, arn: str, key_id: str, source: str) -> Caller:
         row = accounts.principal(self._database, arn)

@@ -1,0 +1,211 @@
+"""The JSON API: Amazon ECR's, and beside it ours; `aws`, boto3, Terraform and the SDKs speak it.
+
+Wire in, use case, wire out. This file alone knows AWS's JSON 1.1 protocol and which exception tells which error; what
+the operations do stands in `ecr_operations.py`, what their shapes are in the service models.
+
+The order of each request: the credentials are parsed, the key is looked up, the body is read, the signature is
+verified over it; only then is the body parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.core import errors, sigv4
+from holdfast.core.digest import Digest
+from holdfast.faces.blob_answer import answer_blob
+from holdfast.faces.ecr_operations import ECR, HOLDFAST, Call
+from holdfast.faces.http import BodyTooLarge, Request, Response
+from holdfast.faces.service_model import InvalidParameter, SerializationError, ServiceModel, UnknownOperation
+from holdfast.registry.seal import SealBroken
+
+if TYPE_CHECKING:
+    from holdfast.faces.ecr_operations import Operation, UseCases
+    from holdfast.registry.access import Caller
+
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+"""A layer part of 20 MiB grows to 28 MB in base64; a manifest of 4 MiB may grow sixfold when escaped."""
+
+_HASH_IN_THREAD_BYTES: Final = 256 * 1024
+_LOGGER: Final = logging.getLogger("holdfast.ecr")
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
+_MICROSECONDS: Final = 1_000_000
+
+INVALID: Final = "InvalidParameterException"
+
+ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
+    errors.NameInvalid: (INVALID,),
+    errors.TagInvalid: (INVALID,),
+    errors.DigestInvalid: ("ImageDigestDoesNotMatchException", "InvalidLayerException", INVALID),
+    errors.ManifestInvalid: (INVALID,),
+    errors.ManifestTooLarge: (INVALID,),
+    errors.ParameterInvalid: (INVALID,),
+    errors.PageTokenInvalid: (INVALID,),
+    errors.PolicyRefused: (INVALID,),
+    errors.TooManyTags: ("TooManyTagsException", INVALID),
+    errors.Unsupported: (INVALID,),
+    errors.RepositoryNotFound: ("RepositoryNotFoundException", INVALID),
+    errors.ManifestNotFound: ("ImageNotFoundException", INVALID),
+    errors.BlobNotFound: ("LayersNotFoundException", INVALID),
+    errors.LayerInaccessible: ("LayerInaccessibleException", INVALID),
+    errors.UploadNotFound: ("UploadNotFoundException", INVALID),
+    errors.PrincipalNotFound: ("PrincipalNotFoundException", INVALID),
+    errors.RepositoryAlreadyExists: ("RepositoryAlreadyExistsException", INVALID),
+    errors.RepositoryNotEmpty: ("RepositoryNotEmptyException", INVALID),
+    errors.PrincipalExists: ("PrincipalAlreadyExistsException", INVALID),
+    errors.ImageAlreadyExists: ("ImageAlreadyExistsException", INVALID),
+    errors.LayerAlreadyExists: ("LayerAlreadyExistsException", INVALID),
+    errors.TagHeld: ("ImageTagAlreadyExistsException", INVALID),
+    errors.ReferencedByIndex: (INVALID,),
+    errors.BlobReferenced: (INVALID,),
+    errors.BlobsMissing: ("LayersNotFoundException", INVALID),
+    errors.ChildrenMissing: ("ReferencedImagesNotFoundException", INVALID),
+    errors.UploadRangeInvalid: ("InvalidLayerPartException", INVALID),
+    errors.UploadSizeInvalid: (INVALID,),
+    errors.UploadBusy: (INVALID,),
+    errors.UploadEmpty: ("EmptyUploadException", INVALID),
+    errors.LayerPartTooSmall: ("LayerPartTooSmallException", INVALID),
+    errors.BlobTooLarge: (INVALID,),
+    errors.UploadAborted: (INVALID,),
+    errors.Unauthenticated: ("UnrecognizedClientException",),
+    errors.TokenExpired: ("UnrecognizedClientException",),
+    errors.TooManyLogins: ("ThrottlingException",),
+    errors.AccessDenied: ("AccessDeniedException",),
+    errors.StorageFull: ("ServiceUnavailableException",),
+    errors.StorageFailed: ("ServiceUnavailableException",),
+    errors.BlobCorrupt: ("ServerException",),
+    errors.ConfigurationInvalid: ("ServerException",),
+}
+"""Error -> exceptions, the first of which that the operation models is the one; the last fits any operation."""
+
+
+class ECRFace:
+    """Answers POST / and the download links made by GetDownloadUrlForLayer."""
+
+    def __init__(self, use: UseCases) -> None:
+        self._use = use
+        self._services: tuple[tuple[ServiceModel, dict[str, Operation]], ...] = (
+            (ServiceModel.from_botocore("ecr"), ECR),
+            (ServiceModel.from_file(_our_model()), HOLDFAST),
+        )
+        self._derive = lru_cache(maxsize=1_024)(sigv4.signing_key)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request to the root."""
+        if request.method != "POST":
+            body = b"Holdfast: the OCI distribution API is at /v2/, the Amazon ECR API takes POST here.\n"
+            allow = ("Allow", "GET, HEAD, POST")
+            return Response(200 if request.method in {"GET", "HEAD"} else 405, (_TEXT, allow), body)
+        model, operations = self._services[0]
+        operation: str | None = None
+        try:
+            model, operations, operation = self._find(request.headers.get("x-amz-target", ""))
+            caller, body = await self._authenticate(request)
+            parameters = model.parse(operation, body)
+            perform = operations.get(operation)
+            if perform is None:
+                message = f"Holdfast does not offer the operation {operation} yet."
+                return _reply(request, *model.render_error("UnknownOperationException", message))
+            result = await perform(Call(operation, request, caller, parameters, self._use))
+            return _reply(request, 200, model.render(operation, result))
+        except (sigv4.SigV4Error, SerializationError, InvalidParameter, UnknownOperation) as error:
+            return _reply(request, *model.render_error(error.code, error.message))
+        except BodyTooLarge as error:
+            message = f"The request is larger than {error.limit_bytes} bytes."
+            return _reply(request, *model.render_error("RequestEntityTooLargeException", message))
+        except errors.HoldfastError as error:
+            return _reply(request, *_told(model, operation, error))
+        except Exception:
+            _LOGGER.exception("request %s failed", request.id)
+            message = f"The server failed to answer request {request.id}."
+            return _reply(request, *model.render_error("ServerException", message))
+
+    async def answer_download(self, request: Request) -> Response:
+        """Answer a download link: whoever holds it may read the blob, as long as its maker may."""
+        if request.method not in {"GET", "HEAD"}:
+            return Response(405, (_TEXT, ("Allow", "GET, HEAD")), b"method not allowed\n")
+        try:
+            grant = self._use.seal.open("download", request.path.removeprefix("/download/"))
+            if self._use.clock() >= int(grant["until"]):
+                return Response(403, (_TEXT,), b"The link has expired; ask for a new one.\n")
+            caller = self._use.access.holder(grant["arn"], grant["key"], request.peer)
+            digest = Digest.parse(grant["digest"])
+            opener = partial(
+                self._use.blobs.open, caller, self._use.registries.default, str(grant["repository"]), digest
+            )
+            return answer_blob(request, digest, opener)
+        except (SealBroken, errors.Unauthenticated, errors.AccessDenied):
+            return Response(403, (_TEXT,), b"The link is not valid (any more).\n")
+        except (errors.BlobNotFound, errors.RepositoryNotFound):
+            return Response(404, (_TEXT,), b"The layer is gone.\n")
+
+    def _find(self, target: str) -> tuple[ServiceModel, dict[str, Operation], str]:
+        for model, operations in self._services:
+            if target.startswith(model.target_prefix + "."):
+                return model, operations, model.operation_of(target)
+        raise UnknownOperation
+
+    async def _authenticate(self, request: Request) -> tuple[Caller, bytes]:
+        """Verify the signature over the whole request; return the caller and the body."""
+        signed = sigv4.parse_authorization(request.method, request.path, request.query, request.raw_headers)
+        claimed = self._use.access.claimed(signed.access_key_id, request.peer)
+        body = await request.body.read(MAX_BODY_BYTES)
+        if len(body) > _HASH_IN_THREAD_BYTES:
+            body_sha256 = await asyncio.to_thread(_sha256, body)
+        else:
+            body_sha256 = _sha256(body)
+        try:
+            sigv4.verify(
+                signed,
+                claimed[1] if claimed else None,
+                body_sha256=body_sha256,
+                region=self._use.registries.default.region,
+                now=datetime.fromtimestamp(self._use.clock() / _MICROSECONDS, UTC),
+                derive=self._derive,
+            )
+        except (sigv4.UnrecognizedClient, sigv4.InvalidSignature):
+            self._use.access.note_failure(signed.access_key_id, request.peer)
+            raise
+        if claimed is None:  # verify refuses a missing secret; should it ever not, this does
+            raise sigv4.UnrecognizedClient
+        return claimed[0], body
+
+
+def _our_model() -> Path:
+    return Path(str(resources.files("holdfast") / "service" / "holdfast" / "2026-11-01" / "service-2.json"))
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _told(model: ServiceModel, operation: str | None, error: errors.HoldfastError) -> tuple[int, bytes]:
+    """Choose the exception that tells an error, and fill its members."""
+    message = error.message
+    if isinstance(error, errors.ManifestInvalid | errors.ManifestTooLarge):
+        message = f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{message}'"
+    elif isinstance(error, errors.TagInvalid):
+        message = f"Invalid parameter at 'imageTag' failed to satisfy constraint: '{message}'"
+    members: dict[str, Any] | None = None
+    if isinstance(error, errors.UploadRangeInvalid):
+        members = {"lastValidByteReceived": error.received_bytes - 1}
+    for code in ERRORS[type(error)]:
+        try:
+            return model.render_error(
+                code, message, members if code == "InvalidLayerPartException" else None, operation=operation
+            )
+        except LookupError:
+            continue
+    return model.render_error(ERRORS[type(error)][-1], message)
+
+
+def _reply(request: Request, status: int, body: bytes) -> Response:
+    headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request.id))
+    return Response(status, headers, body)

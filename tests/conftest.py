@@ -1,0 +1,33 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from running import Client, RunningServer, running, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server shared by all tests that need nothing special of it; it makes MUTABLE repositories on push."""
+    with running(settings(tmp_path_factory.mktemp("holdfast"), create_on_push="MUTABLE")) as up:
+        yield up
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    """The administrator's HTTP client."""
+    made = server.client()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def repository() -> str:
+    """A name that no other test uses."""
+    return f"t/{uuid.uuid4().hex[:12]}"
