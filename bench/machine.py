@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 from dataclasses import dataclass
@@ -57,5 +57,5 @@ def describe(folder: Path) -> Machine:
         python=platform.python_version(),
         filesystem=filesystem_of(folder),
         load_before=round(os.getloadavg()[0], 2),
-        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        date=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )

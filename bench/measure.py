@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bench.load.job import Load
 from bench.profiles import MIB
 from bench.servers import process
 from bench.servers.server import OwnedServer, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.load.job import Load
 
 SAMPLE_SECONDS = 0.05
 """Pace of the memory samples; a peak shorter than this may be missed in ``anonymous_mib``, never in ``resident_mib``."""
@@ -30,6 +35,8 @@ class Sample:
     """Highest sampled anonymous memory."""
     resident_mib: float = math.nan
     """Highest resident size, file mappings and all."""
+    other_cores: float = math.nan
+    """Cores that everything else on the machine kept busy meanwhile; much above 0 the run was disturbed."""
 
     @property
     def cpu_us_per_operation(self) -> float:
@@ -64,6 +71,7 @@ class Cost:
     cpu_seconds: float = math.nan
     anonymous_mib: float = math.nan
     resident_mib: float = math.nan
+    other_cores: float = math.nan
 
 
 class _Watch:
@@ -95,7 +103,7 @@ def costed(server: Server, run: Callable[[], Load]) -> tuple[Load, Cost]:
     if not pids:
         return run(), Cost()
     process.reset_peak(pids)
-    before = process.cpu_seconds(pids)
+    before, began, busy = process.cpu_seconds(pids), time.perf_counter(), process.machine_busy_seconds()
     watch = _Watch(pids)
     try:
         load = run()
@@ -104,4 +112,6 @@ def costed(server: Server, run: Callable[[], Load]) -> tuple[Load, Cost]:
     if isinstance(server, OwnedServer):
         server.require_alive()
     cpu = process.cpu_seconds(pids) - before
-    return load, Cost(cpu, anonymous / MIB, process.peak_resident(pids) / MIB)
+    own = cpu + (0.0 if math.isnan(load.generator_cpu_seconds) else load.generator_cpu_seconds)
+    other = (process.machine_busy_seconds() - busy - own) / (time.perf_counter() - began)
+    return load, Cost(cpu, anonymous / MIB, process.peak_resident(pids) / MIB, max(0.0, other))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.load.job import BlobPlan
 from bench.profiles import MIB
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUFFIX_BYTES = 32
 

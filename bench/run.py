@@ -16,12 +16,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 if not __package__:  # run as ``python bench/run.py``: the package's parent is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from typing import TYPE_CHECKING
 
 from bench import machine
 from bench.cases.context import Bench, Case
@@ -38,6 +39,9 @@ from bench.schedule import Schedule
 from bench.seed import make_content
 from bench.servers.kinds import KINDS, TlsPair
 from bench.servers.server import Server, make_certificate, running_server, start_server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_MISSED, EXIT_USAGE, EXIT_PART = 1, 2, 3
 PROCESSES = 2
@@ -116,7 +120,7 @@ def open_servers(
             continue
         try:
             if name not in KINDS:
-                raise UnavailableError(f"unknown server {name!r}; known: {', '.join(KINDS)}")  # noqa: TRY301, TRY003, EM102
+                raise UnavailableError(f"unknown server {name!r}; known: {', '.join(KINDS)}")
             tell(f"starting {name}")
             server = start_server(name, work, certificate)
         except BenchError as error:

@@ -12,13 +12,16 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
-from bench.cases.context import Bench, Case
 from bench.errors import BenchError
 from bench.goals import Goal, Judgement, at_least, at_most, judge
 from bench.measure import Sample, costed
 from bench.seed import seed_reads
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from bench.cases.context import Bench, Case
+    from bench.servers.server import Server
 
 READ_GROUPS = {"manifest reads", "blob reads", "lists and start"}
 """Groups whose cases ask for the seeded content."""

@@ -9,15 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.load.generator import run_job
 from bench.load.job import BlobPlan, UploadJob, WriteJob
 from bench.load.wire import Wire
 from bench.load.writes import put_blob, put_manifest
-from bench.payload import Payload
 from bench.profiles import MIB, Profile
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.payload import Payload
+    from bench.servers.server import Server
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"

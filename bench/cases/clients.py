@@ -10,14 +10,18 @@ import shutil
 import subprocess
 import time
 from functools import lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.cases.context import Bench
 from bench.cases.image import Image, open_image
 from bench.errors import UnavailableError, WrongAnswerError
 from bench.load.job import Load
 from bench.servers.programs import CACHE
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.cases.context import Bench
+    from bench.servers.server import Server
 
 CLIENT_SECONDS = 900.0
 

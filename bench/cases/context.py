@@ -7,15 +7,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.goals import Goal
 from bench.load.job import Load
 from bench.measure import GIGABYTE, Cost, Sample
-from bench.payload import Payload
-from bench.profiles import Profile
-from bench.seed import Content
 from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.goals import Goal
+    from bench.payload import Payload
+    from bench.profiles import Profile
+    from bench.seed import Content
 
 
 class Unit(StrEnum):
@@ -99,4 +103,4 @@ class Case:
             Unit.SECONDS: seconds,
             Unit.MEBIBYTES: cost.anonymous_mib,
         }
-        return Sample(values[self.unit], load, cost.cpu_seconds, cost.anonymous_mib, cost.resident_mib)
+        return Sample(values[self.unit], load, **vars(cost))

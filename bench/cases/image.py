@@ -9,13 +9,15 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bench.profiles import MIB
 from bench.seed import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PARTS = ("/usr/lib", "/usr/bin", "/usr/share", "/usr/local", "/usr/include")
 LARGEST_FILE_BYTES = 64 * MIB

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from bench.cases.context import Bench
 from bench.errors import ServerFailedError
 from bench.load.job import Load
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from bench.cases.context import Bench
+    from bench.servers.server import Server
 
 SETTLE_SECONDS = 1.0
 

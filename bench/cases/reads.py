@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.cases.context import Bench
 from bench.errors import WrongAnswerError
 from bench.load.generator import run_job
 from bench.load.job import BlobPlan, Load, Request, SwarmJob
@@ -14,7 +13,10 @@ from bench.load.wire import Wire
 from bench.load.wrk import run_wrk
 from bench.profiles import KIB
 from bench.seed import MANIFEST_TYPE
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from bench.cases.context import Bench
+    from bench.servers.server import Server
 
 ACCEPT = {"Accept": MANIFEST_TYPE}
 RANGE_BYTES = 64 * KIB

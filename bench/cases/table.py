@@ -7,11 +7,14 @@ and TLS on that store; then writes, each on an empty store, so that the disk doe
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bench.cases import clients, lifecycle, listings, reads, uploads, writes
 from bench.cases.context import Case, Unit
 from bench.goals import at_least, at_most
-from bench.load.job import UploadMode
+
+if TYPE_CHECKING:
+    from bench.load.job import UploadMode
 
 SMALL_READ = (at_least(8, of="d3"), at_least(0.35, of="nginx"), at_most(3, metric="p99_ms"))
 LARGE_READ = (at_least(1.0, of="d3"), at_most(0.8, of="d3", metric="cpu_s_per_gb"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from bench.cases.context import Bench
+from typing import TYPE_CHECKING
+
 from bench.load.generator import run_job
 from bench.load.job import Load, UploadJob, UploadMode
 from bench.profiles import MIB
 from bench.seed import PATCH_BYTES
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from bench.cases.context import Bench
+    from bench.servers.server import Server
 
 
 def upload_large(bench: Bench, server: Server, *, mode: UploadMode) -> Load:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
-from bench.cases.context import Bench
 from bench.load.generator import run_job
 from bench.load.job import Load, WriteJob, WriteKind
 from bench.seed import MANIFEST_TYPE, image_manifest, seed_base
-from bench.servers.server import Server
+
+if TYPE_CHECKING:
+    from bench.cases.context import Bench
+    from bench.servers.server import Server
 
 
 def _repositories(bench: Bench, kind: WriteKind, count: int) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.load.wire import Origin
+if TYPE_CHECKING:
+    from bench.load.wire import Origin
 
 UploadMode = Literal["stream", "framed", "patches", "monolithic"]
 WriteKind = Literal["blob", "manifest", "bind", "contend", "repository"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from bench.errors import WrongAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
 
 Part = tuple[list[float], int, float]
 """Latencies in seconds, body bytes, duration in seconds."""

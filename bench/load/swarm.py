@@ -7,14 +7,17 @@ Used where ``wrk`` cannot be: it waits for ever for the body that a HEAD answer 
 from __future__ import annotations
 
 import select
-import socket
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.errors import WrongAnswerError
 from bench.load.job import Load, Request, SwarmJob, summarize
 from bench.load.pool import run_processes, split
 from bench.load.wire import READ_BYTES, Origin, open_socket, parse_head, request_head
+
+if TYPE_CHECKING:
+    import socket
 
 HEAD_READ_BYTES = 16 * 1024
 

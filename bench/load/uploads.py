@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.errors import WrongAnswerError
 from bench.load.job import BlobPlan, Load, UploadJob, UploadMode, summarize
 from bench.load.wire import Answer, Origin, Wire, check, path_of, request_head, with_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 FRAME_BYTES = 32 * 1024
 """The piece in which Go clients (docker) send a body of unknown length: io.Copy's buffer."""

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 from bench.errors import WrongAnswerError
@@ -104,7 +105,7 @@ class Wire:
         self._socket: socket.socket | None = None
         self._buffer = b""
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         """Nothing to do: connecting is lazy."""
         return self
 
@@ -157,7 +158,7 @@ class Wire:
             self._fill()
         self._buffer = rest
         status, headers = parse_head(head)
-        if status < 200:  # noqa: PLR2004  an interim answer: the real one follows
+        if status < 200:
             return self.read_answer(method)
         body = b"" if method == "HEAD" or status in {204, 304} else self._body(headers)
         if headers.get("connection", "").lower() == "close":

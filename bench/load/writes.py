@@ -7,13 +7,16 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bench.errors import WrongAnswerError
 from bench.load.job import Load, WriteJob, WriteKind, summarize
 from bench.load.pool import Part, run_processes, split
 from bench.load.uploads import begin_upload
 from bench.load.wire import Wire, with_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 

@@ -10,11 +10,15 @@ import json
 import resource
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UnavailableError, WrongAnswerError
 from bench.load.job import Load
-from bench.load.wire import Origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.load.wire import Origin
 
 SCRIPT = """
 local targets = {%(targets)s}
@@ -60,7 +64,7 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def run_wrk(  # noqa: PLR0913  one argument per fact of a run
+def run_wrk(
     origin: Origin,
     targets: list[str],
     *,

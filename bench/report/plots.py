@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UnavailableError
-from bench.report.result import Result
-from bench.schedule import CaseResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bench.report.result import Result
+    from bench.schedule import CaseResult
 
 BAR_INCHES = 0.42
 COLOURS = ("#1f5fa8", "#9aa5b1", "#c98a2b", "#6b9e5b", "#8a5fa0")

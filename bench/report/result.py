@@ -6,12 +6,13 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.machine import Machine
-from bench.profiles import Profile
-from bench.schedule import CaseResult
-from bench.servers.server import Server
+if TYPE_CHECKING:
+    from bench.machine import Machine
+    from bench.profiles import Profile
+    from bench.schedule import CaseResult
+    from bench.servers.server import Server
 
 METRICS = (
     "value",
@@ -24,6 +25,7 @@ METRICS = (
     "resident_mib",
     "server_cores",
     "generator_cores",
+    "other_cores",
 )
 """The numbers of a sample that JSON keeps, per round and as medians."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bench.goals import Judgement
 from bench.profiles import FULL
-from bench.report.result import Result
-from bench.schedule import CaseResult, Outcome
+
+if TYPE_CHECKING:
+    from bench.goals import Judgement
+    from bench.report.result import Result
+    from bench.schedule import CaseResult, Outcome
 
 THOUSAND = 1000
 TENTHS_BELOW = 100
@@ -48,7 +51,7 @@ def _value(outcome: Outcome | None) -> str:
         return "ERROR"
     spread = outcome.spread_percent
     text = number(outcome.median("value"))
-    return text if len(outcome.samples) < 2 or math.isnan(spread) else f"{text} ±{spread:.0f}%"  # noqa: PLR2004
+    return text if len(outcome.samples) < 2 or math.isnan(spread) else f"{text} ±{spread:.0f}%"
 
 
 def verdicts(judgements: list[Judgement], unit: str) -> str:
@@ -99,7 +102,7 @@ def cost(result: Result) -> Table:
     """CPU of the server per request or per GB, and latencies."""
     names = result.server_names
     header = ["case", *(f"{name} CPU" for name in names), *(f"{name} p50/p99 ms" for name in names)]
-    header += [f"{result.subject} cores", "generator cores"]
+    header += [f"{result.subject} cores", "generator cores", "other cores"]
     rows = []
     for case in result.cases:
         if case.case.restarts or case.case.unit == "MiB":
@@ -107,9 +110,10 @@ def cost(result: Result) -> Table:
         latencies = [
             f"{number(case.median(name, 'p50_ms'))} / {number(case.median(name, 'p99_ms'))}" for name in names
         ]
-        cores = [number(case.median(result.subject, f"{who}_cores")) for who in ("server", "generator")]
+        cores = [number(case.median(result.subject, f"{who}_cores")) for who in ("server", "generator", "other")]
         rows.append([case.title, *(_cost_cell(case, name) for name in names), *latencies, *cores])
-    note = "Server CPU per operation or per 10^9 payload bytes. 'cores': how many the server and the generator kept busy."
+    note = "Server CPU per operation or per 10^9 payload bytes. 'cores': how many the server, the generator and everything "
+    note += f"else kept busy while {result.subject} was measured; others' work disturbs a run."
     return Table("Cost and latency", note, header, rows)
 
 

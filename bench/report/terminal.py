@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from bench.report.result import Result
 from bench.report.tables import Table, all_tables
+
+if TYPE_CHECKING:
+    from bench.report.result import Result
 
 PIPED_WIDTH = 220
 COLOURS = {"met": "green", "MISSED": "bold red", "ERROR": "bold red", "not judged": "yellow"}

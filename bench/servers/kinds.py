@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.servers.programs import DISTRIBUTION3, ZOT, find_program, go_program, holdfast_version, printed_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 KEY_ID = "AKIABENCHBENCHBENCH0"
 SECRET = "bench-secret-of-a-throw-away-server-0123"  # noqa: S105  exists only while the harness runs

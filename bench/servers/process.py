@@ -98,6 +98,13 @@ def cpu_seconds(pids: list[int]) -> float:
     return ticks / TICKS_PER_SECOND
 
 
+def machine_busy_seconds() -> float:
+    """CPU time the whole machine has spent on anything but waiting, over all cores, seconds."""
+    fields = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = fields
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
+
+
 def _status_bytes(text: str, name: str) -> int:
     _, found, rest = text.partition(f"\n{name}:")
     return int(rest.split(maxsplit=1)[0]) * KIB if found else 0

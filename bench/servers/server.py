@@ -8,13 +8,16 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from bench.errors import BenchError, ServerFailedError, UnavailableError
 from bench.load.wire import Origin, Wire
 from bench.servers import process
 from bench.servers.kinds import KINDS, Kind, Launch, TlsPair
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.005
@@ -119,7 +122,7 @@ class OwnedServer(Server):
     def _ready(self) -> bool:
         try:
             with Wire(self.origin) as wire:
-                return wire.call("GET", self._kind.ready_target).status == 200  # noqa: PLR2004
+                return wire.call("GET", self._kind.ready_target).status == 200
         except (OSError, BenchError):
             return False
 

@@ -1,0 +1,1 @@
+"""Holdfast: a container registry whose tags hold fast."""

@@ -129,14 +129,14 @@ TABLE: Final = (
     ),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "Least level that is logged."),
     Setting("max_connections", "10000", _whole(1, 1_000_000), "Connections at one time; more are closed at once."),
-    Setting("shutdown_seconds", "30", _whole(0, 3_600), "How long running requests may go on after a stop was asked for."),
+    Setting(
+        "shutdown_seconds", "30", _whole(0, 3_600), "How long running requests may go on after a stop was asked for."
+    ),
 )
 """Every setting there is."""
 
 
-def load(
-    flags: Mapping[str, str | None], environment: Mapping[str, str], file: Path | None = None
-) -> Settings:
+def load(flags: Mapping[str, str | None], environment: Mapping[str, str], file: Path | None = None) -> Settings:
     """Gather and check the settings; raises ConfigurationInvalid."""
     written = _read(file) if file else {}
     values: dict[str, Any] = {}

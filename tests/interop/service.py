@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import importlib.util
 import json
 import os
 import secrets
@@ -17,6 +18,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -27,7 +29,6 @@ from .programs import daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 ACCOUNT_ID: Final = "123456789012"
 REGION: Final = os.environ.get("HOLDFAST_REGION", "us-east-1")
@@ -133,6 +134,7 @@ def holdfast(folder: Path, *more: str) -> Iterator[Registry]:
     command += ["--port", registry.host.rpartition(":")[2], "--data", str(folder / "data"), *more]
     environment = {
         **os.environ,
+        "PYTHONPATH": source_folder(),
         "HOLDFAST_ACCOUNT_ID": ACCOUNT_ID,
         "HOLDFAST_REGION": REGION,
         "HOLDFAST_BOOTSTRAP_ACCESS_KEY_ID": registry.user,
@@ -141,6 +143,14 @@ def holdfast(folder: Path, *more: str) -> Iterator[Registry]:
     ready = _answers_ready if "--tls-cert" not in more else _accepts
     with daemon(command, environment, folder=folder, is_ready=lambda: ready(registry)) as log:
         yield replace(registry, log=log)
+
+
+def source_folder() -> str:
+    """Where this run's Holdfast is imported from, so that the server is the same one also where it is not installed."""
+    found = importlib.util.find_spec("holdfast")
+    assert found is not None
+    assert found.origin is not None
+    return str(Path(found.origin).parents[1])
 
 
 def free_port() -> int:

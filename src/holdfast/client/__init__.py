@@ -1,0 +1,1 @@
+"""Clients of any registry and of AWS's API."""

@@ -11,9 +11,7 @@ from botocore.config import Config
 _CONFIG: Final = {"retries": {"max_attempts": 2, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 120}
 
 
-def api_client(
-    service: str, endpoint: str, region: str, key_id: str | None = None, secret: str | None = None
-) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+def api_client(service: str, endpoint: str, region: str, key_id: str | None = None, secret: str | None = None) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
     """Return a client of "ecr" or "holdfast" at an endpoint; without a key pair, AWS's usual places are asked."""
     session = botocore.session.Session()
     session.get_component("data_loader").search_paths.append(str(resources.files("holdfast") / "service"))

@@ -1,0 +1,1 @@
+"""The rules: values in, decisions out. No input, no output, no clock, no randomness."""

@@ -120,7 +120,8 @@ class LayerInaccessible(HoldfastError):
 
     def __init__(self, digest: str) -> None:
         super().__init__(
-            f"Layer '{digest}' is not associated with an image. Unassociated image layers may be cleaned up at any time.",
+            f"Layer '{digest}' is not associated with an image. Unassociated image layers may be cleaned up at any "
+            "time.",
             {"digest": digest},
         )
 

@@ -1,13 +1,16 @@
 # SHIM by the lead so that the server can be smoke-tested; overwrite this file entirely.
 from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
+
+
 class PolicyInvalid(Exception): ...
 @dataclass(frozen=True)
 class PolicyDocument:
     n: int = 0
     @classmethod
-    def parse(cls, d: Any) -> "PolicyDocument": return cls()
+    def parse(cls, d: Any) -> PolicyDocument: return cls()
 @dataclass(frozen=True)
 class Decision:
     allowed: bool

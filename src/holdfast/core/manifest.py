@@ -55,9 +55,21 @@ KINDS: Final = {
 _KNOWN_KEYS: Final = {
     key.casefold(): key
     for key in (
-        "schemaVersion mediaType artifactType config layers manifests blobs subject annotations digest size urls data "
-        "platform"
-    ).split()
+        "schemaVersion",
+        "mediaType",
+        "artifactType",
+        "config",
+        "layers",
+        "manifests",
+        "blobs",
+        "subject",
+        "annotations",
+        "digest",
+        "size",
+        "urls",
+        "data",
+        "platform",
+    )
 }
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _MAX_SIZE: Final = 2**63 - 1
@@ -219,16 +231,13 @@ class _DescriptorReader:
         self._count = 0
 
     def one(self, document: dict[str, Any], key: str) -> Descriptor | None:
+        """Read a descriptor that may be absent."""
         value = document.get(key)
         return None if value is None else self._read(value, key)
 
     def many(self, document: dict[str, Any], key: str) -> tuple[Descriptor, ...]:
-        values = document.get(key)
-        if values is None:
-            if document.get("schemaVersion") is not None and key in document:
-                msg = f"The field {key} of the manifest is not a list."
-                raise ManifestInvalid(msg)
-            return ()
+        """Read a list of descriptors that may be absent."""
+        values = document.get(key, [])
         if not isinstance(values, list):
             msg = f"The field {key} of the manifest is not a list."
             raise ManifestInvalid(msg)

@@ -185,7 +185,7 @@ def parse_authorization(
     )
 
 
-def verify(  # noqa: PLR0913 - each is a fact of the request or of the place, none has a safe default but the last three
+def verify(
     signed: SignedRequest,
     secret: str | None,
     *,

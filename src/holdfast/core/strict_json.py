@@ -1,7 +1,7 @@
 """JSON as two parsers cannot disagree about it.
 
-Python's parser takes duplicate keys (the last wins), NaN, byte-order marks and lone surrogates; other languages' parsers
-decide otherwise, and a document that two programs read differently is an attack (OCI GHSA-qq97-vm5h-rrhg and kin).
+Python's parser takes duplicate keys (the last wins), NaN, byte-order marks and lone surrogates; other parsers decide
+otherwise, and a document that two programs read differently is an attack (OCI GHSA-qq97-vm5h-rrhg and kin).
 This file alone decides what we accept as JSON from outside. It raises StrictJSONError and nothing else.
 """
 

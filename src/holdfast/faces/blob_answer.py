@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.digest import Digest
     from holdfast.faces.http import ResponseBody
-    from holdfast.store.catalog import Blob
+    from holdfast.store.content import Blob
 
 FOR_EVER: Final = ("Cache-Control", "private, max-age=31536000, immutable")
 """For what a digest names: it cannot change. Private, as it was given to one who may."""

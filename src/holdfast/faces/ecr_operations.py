@@ -26,7 +26,6 @@ from holdfast.core.mutability import parse_settings
 from holdfast.core.reference import parse_tag
 from holdfast.registry.image_pages import ImageId
 from holdfast.registry.seal import SealBroken
-from holdfast.store.catalog import Registry
 
 if TYPE_CHECKING:
     from holdfast.core.mutability import MutabilitySettings
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.seal import Seal
     from holdfast.registry.uploads import Uploads
-    from holdfast.store.catalog import Repository
+    from holdfast.store.catalog import Registry, Repository
 
 Parameters = Mapping[str, Any]
 Result = dict[str, Any]
@@ -474,9 +473,7 @@ async def create_access_key(call: Call) -> Result:
 
 async def delete_access_key(call: Call) -> Result:
     """Delete an access key."""
-    await call.use.principals.delete_key(
-        call.caller, call.registry, call.parameters["accessKeyId"], through=THROUGH
-    )
+    await call.use.principals.delete_key(call.caller, call.registry, call.parameters["accessKeyId"], through=THROUGH)
     return {}
 
 

@@ -50,7 +50,7 @@ _ABSOLUTE: Final = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://(?P<authority>[^/?]*)(?P
 _PORT_MAX: Final = 65535
 
 
-class Refused(Exception):  # noqa: N818  the name of what happened
+class Refused(Exception):
     """The bytes are no request this edge takes; `status` is 4xx and `reason` is safe to send back."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -237,7 +237,7 @@ class ChunkedDecoder:
     request may follow in the same segment. A test compares the two on random bodies.
     """
 
-    __slots__ = ("_in_trailers", "_held", "_left", "_line_end_due", "_overhead", "_trailers_bytes")
+    __slots__ = ("_held", "_in_trailers", "_left", "_line_end_due", "_overhead", "_trailers_bytes")
 
     def __init__(self) -> None:
         self._held = b""

@@ -27,7 +27,7 @@ _SET_BY_THE_EDGE: Final = frozenset(
 )
 
 
-class BodyTooLarge(Exception):  # noqa: N818  the name says what happened, as the handlers' tables do
+class BodyTooLarge(Exception):
     """The request's body is larger than the handler takes. Unanswered by the handler, the edge answers 413."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -35,7 +35,7 @@ class BodyTooLarge(Exception):  # noqa: N818  the name says what happened, as th
         self.limit_bytes = limit_bytes
 
 
-class BodyAborted(Exception):  # noqa: N818  as above
+class BodyAborted(Exception):
     """The rest of the request's body will never come.
 
     `status` is what the edge answers when the handler lets this pass: 400 (broken framing), 408 (too slow), or
@@ -180,7 +180,7 @@ class Request:
 
     __slots__ = ("body", "headers", "host", "id", "method", "path", "peer", "query", "raw_headers", "scheme")
 
-    def __init__(  # noqa: PLR0913, PLR0917  the fields of a request
+    def __init__(  # noqa: PLR0913  the fields of a request
         self,
         method: str,
         path: str,

@@ -126,7 +126,7 @@ def parse_path(path: str) -> Target | None:
 class OCIFace:
     """Answers requests below /v2/ and /token."""
 
-    def __init__(  # noqa: PLR0913 - the use cases it speaks for
+    def __init__(
         self,
         access: Access,
         registries: Registries,
@@ -253,7 +253,9 @@ class OCIFace:
         reference = parse_reference(call.reference)
         asked = [value for key, value in call.query_pairs() if key == "tag"]
         if len(asked) > MAX_TAGS_PER_PUSH:
-            body = _error_body("UNSUPPORTED", f"A push names at most {MAX_TAGS_PER_PUSH} tags; this one has {len(asked)}.")
+            body = _error_body(
+                "UNSUPPORTED", f"A push names at most {MAX_TAGS_PER_PUSH} tags; this one has {len(asked)}."
+            )
             return Response(414, (_API_VERSION, _JSON), body)
         tags = [parse_tag(tag) for tag in asked]
         digest = reference if isinstance(reference, Digest) else None

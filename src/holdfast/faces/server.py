@@ -121,7 +121,7 @@ class Server:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._swept_at = 0.0
 
-    async def start(  # noqa: PLR0913  the settings of a server
+    async def start(
         self,
         handler: Handler,
         host: str,

@@ -66,8 +66,7 @@ _SMALL_BODY_BYTES: Final = 65_536
 
 
 class ModelInvalid(Exception):
-    """A service model that is absent or that we cannot run: our own or the installation's fault, at the
-    start."""
+    """A service model that is absent or that we cannot run: ours or the installation's fault."""
 
 
 class InvalidParameter(Exception):
@@ -94,8 +93,7 @@ class UnknownOperation(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ErrorShape:
-    """One error: its HTTP status, and its members if it is modelled (None for a common one: only a
-    message)."""
+    """One error: its HTTP status, and its members; None for a common one, which has only a message."""
 
     code: str
     status: int
@@ -104,8 +102,7 @@ class ErrorShape:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation's input, output and the codes of the errors it models. `blob` is its one top-level
-    blob."""
+    """One operation's input, output and modelled errors. `blob` is the input's one top-level blob."""
 
     name: str
     input: StructureShape
@@ -213,8 +210,7 @@ class ServiceModel:
         return _encode(self._operations[operation].output.render(result, ""))
 
     def error_shape(self, code: str, operation: str | None = None) -> ErrorShape:
-        """Return an error by its code. LookupError if it is neither common nor modelled (for this
-        operation)."""
+        """Return an error by its code; LookupError unless it is common or modelled (for `operation`)."""
         if code in COMMON_ERRORS and code not in self._errors:
             return ErrorShape(code, COMMON_ERRORS[code], None)
         shape = self._errors.get(code)
@@ -255,8 +251,8 @@ def _encode(document: Mapping[str, Any]) -> bytes:
 def _read_around_blob(operation: Operation, body: bytes, found: list[Violation]) -> dict[str, Any] | None:
     """Read a body whose bulk is one top-level blob without making text of the blob; None if it is not such.
 
-    The blob's characters are cut out, the rest is parsed as strictly as ever, and the cut-out is decoded where it
-    lies. None leads to the ordinary way, which also finds the right error.
+    The blob's characters are cut out, the rest is parsed as strictly as ever, and the cut-out is decoded
+    where it lies. None leads to the ordinary way, which also finds the right error.
     """
     span = _blob_span(operation, body)
     if operation.blob is None or span is None:
@@ -281,15 +277,21 @@ def _read_around_blob(operation: Operation, body: bytes, found: list[Violation])
 def _blob_span(operation: Operation, body: bytes) -> tuple[int, int] | None:
     """Find where the characters of a big body's blob start and end, if that is certain.
 
-    Certain: the quoted name stands once in the body and no backslash stands outside the blob. Then no other spelling
-    of the name exists, so that a member of this name at the top, once the rest is parsed, is the one found here.
+    Certain: the quoted name stands once in the body and no backslash stands outside the blob. Then no other
+    spelling of the name exists, so that a member of this name at the top, once the rest is parsed, is the one
+    found here.
     """
     if operation.blob is None or len(body) < _SMALL_BODY_BYTES:
         return None
     key = f'"{operation.blob}"'.encode()
     at = body.find(key)
     quote = body.find(b'"', at + len(key))
-    if at < 0 or quote < 0 or body.find(key, quote) >= 0 or body[at + len(key) : quote].strip(b" \t\r\n") != b":":
+    if (
+        at < 0
+        or quote < 0
+        or body.find(key, quote) >= 0
+        or body[at + len(key) : quote].strip(b" \t\r\n") != b":"
+    ):
         return None
     start = quote + 1
     end = body.find(b'"', start)

@@ -33,8 +33,7 @@ _ZERO_BITS: Final = {2: 0x0F, 1: 0x03}
 
 
 class SerializationError(Exception):
-    """The body cannot become the operation's input. The texts for wrong types are AWS's where they are
-    known."""
+    """The body cannot become the operation's input. Texts for wrong types are AWS's where known."""
 
     code: Final = "SerializationException"
     status: Final = 400

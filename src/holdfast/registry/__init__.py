@@ -1,0 +1,1 @@
+"""The use cases: who may, what happens, what is recorded."""

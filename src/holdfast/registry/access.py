@@ -198,9 +198,10 @@ def _credentials(authorization: str) -> tuple[str, str]:
         msg = "Only Basic and Bearer authorization are understood here."
         raise Unauthenticated(msg)
     try:
-        name, colon, password = base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
+        decoded = base64.b64decode(value.strip(), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
-        colon = ""
+        decoded = ""
+    name, colon, password = decoded.partition(":")
     if not colon:
         msg = "The Basic authorization is malformed."
         raise Unauthenticated(msg)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from holdfast.core import manifest as manifests
 from holdfast.core import mutability
 from holdfast.core.digest import Digest
 from holdfast.core.errors import RepositoryNotFound, TagHeld
+from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.mutability import Action
-from holdfast.store import bindings, catalog, entries
+from holdfast.store import bindings, catalog, entries, manifests
 from holdfast.store.entries import EntryKind
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def bind_tags(
     return Outcome(decisions, refusals)
 
 
-def unbind(  # noqa: PLR0913 - what, where, who
-    txn: Transaction, registry: Registry, repository: Repository, bound: Binding, act: Act, *, why: str
-) -> None:
+def unbind(txn: Transaction, registry: Registry, repository: Repository, bound: Binding, act: Act, *, why: str) -> None:
     """End a live binding; a held tag leaves a tombstone, so that only its digest may take the name again."""
     verdict = repository.mutability.judge(bound.tag)
     if verdict.held and registry.holds_deleted_tags:
@@ -148,17 +146,17 @@ def _judge(
 def _appends(txn: Transaction, repository: Repository, manifest: Manifest, bound: Binding) -> bool:
     if not mutability.is_signature_tag(bound.tag):
         return False
-    stored = catalog.payload(txn, repository.id, bound.digest)
+    stored = manifests.payload(txn, repository.id, bound.digest)
     if stored is None:
         return False
-    return manifest.keeps_every_descriptor_of(manifests.parse(stored.payload, stored.media_type))
+    return manifest.keeps_every_descriptor_of(parse_manifest(stored.payload, stored.media_type))
 
 
 def _is_child(manifest: Manifest, bound: Binding | None) -> bool:
     return bound is not None and any(str(child.digest) == bound.digest for child in manifest.children)
 
 
-def _apply(  # noqa: PLR0913 - what, where, who
+def _apply(
     txn: Transaction,
     registry: Registry,
     repository: Repository,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.digest import Digest
 from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible
 from holdfast.registry.binding import require_repository
-from holdfast.store import catalog
+from holdfast.store import catalog, content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from holdfast.core.digest import Digest
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.repositories import Repositories
-    from holdfast.store.catalog import Blob, Registry
+    from holdfast.store.catalog import Registry
+    from holdfast.store.content import Blob
     from holdfast.store.database import Database, Transaction
     from holdfast.store.filesystem import BlobReader, FilesystemBlobs
 
@@ -45,7 +46,7 @@ class Blobs:
         self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
         return self._blob(registry, repository, digest)
 
-    def open(  # noqa: PLR0913 - who, where, what, which part
+    def open(
         self,
         caller: Caller,
         registry: Registry,
@@ -80,18 +81,18 @@ class Blobs:
         """Find which of the blobs the repository has: digest -> size in bytes."""
         self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
         found = require_repository(self._database, registry, repository)
-        return catalog.blob_sizes(self._database, found.id, [str(digest) for digest in digests])
+        return content.blob_sizes(self._database, found.id, [str(digest) for digest in digests])
 
     def require_downloadable(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
         """Return a blob that an image of the repository refers to. Raises LayerInaccessible for one that none does."""
         self._access.require(caller, registry, "ecr:GetDownloadUrlForLayer", repository)
         blob = self._blob(registry, repository, digest)
         found = require_repository(self._database, registry, repository)
-        if not catalog.blob_is_referenced(self._database, found.id, str(digest)):
+        if not content.blob_is_referenced(self._database, found.id, str(digest)):
             raise LayerInaccessible(str(digest))
         return blob
 
-    async def mount(  # noqa: PLR0913 - who, where, what, whence
+    async def mount(
         self, caller: Caller, registry: Registry, repository: str, digest: Digest, source: str | None, *, through: str
     ) -> bool:
         """Give the repository a blob that another one has; say whether that could be done.
@@ -101,7 +102,7 @@ class Blobs:
         """
         self._access.require(caller, registry, "ecr:InitiateLayerUpload", repository)
         if source is None:
-            candidates = catalog.repositories_with_blob(
+            candidates = content.repositories_with_blob(
                 self._database, registry.id, str(digest), limit=MAX_MOUNT_CANDIDATES
             )
         else:
@@ -118,8 +119,8 @@ class Blobs:
             target = require_repository(txn, registry, repository)
             for name in readable:
                 identity = catalog.repository_id(txn, registry.id, name)
-                if identity is not None and catalog.blob(txn, identity, str(digest)) is not None:
-                    catalog.link_blob(txn, target.id, str(digest), at=now)
+                if identity is not None and content.blob(txn, identity, str(digest)) is not None:
+                    content.link_blob(txn, target.id, str(digest), at=now)
                     return True
             return False
 
@@ -131,15 +132,15 @@ class Blobs:
 
         def job(txn: Transaction) -> None:
             found = require_repository(txn, registry, repository)
-            if catalog.blob_is_referenced(txn, found.id, str(digest)):
+            if content.blob_is_referenced(txn, found.id, str(digest)):
                 raise BlobReferenced(str(digest))
-            if not catalog.unlink_blob(txn, found.id, str(digest)):
+            if not content.unlink_blob(txn, found.id, str(digest)):
                 raise BlobNotFound(str(digest))
 
         await self._database.write(job)
 
     def _blob(self, registry: Registry, repository: str, digest: Digest) -> Blob:
-        blob = catalog.blob_of(self._database, registry.id, repository, str(digest))
+        blob = content.blob_of(self._database, registry.id, repository, str(digest))
         if blob is None:
             require_repository(self._database, registry, repository)
             raise BlobNotFound(str(digest))

@@ -23,7 +23,7 @@ class History:
         self._database = database
         self._access = access
 
-    def bindings(  # noqa: PLR0913 - who, where, which, which page
+    def bindings(
         self, caller: Caller, registry: Registry, repository: str, tag: str | None, *, before: int | None, limit: int
     ) -> list[Binding]:
         """List what a tag, or every tag, named, newest first; those before a binding's number."""
@@ -32,7 +32,7 @@ class History:
             self._database, registry.id, repository, tag, before=_NEWEST if before is None else before, limit=limit
         )
 
-    def entries(  # noqa: PLR0913 - who, where, which, which page
+    def entries(
         self, caller: Caller, registry: Registry, repository: str, tag: str | None, *, before: int | None, limit: int
     ) -> list[Entry]:
         """List the record of a repository, or of one tag, newest first; those before a sequence number."""

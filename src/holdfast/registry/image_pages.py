@@ -1,4 +1,4 @@
-"""Images listed and described, page by page, and found by the identifiers that ECR's API uses (digest, tag, or both)."""
+"""Images listed and described by pages, and found by the identifiers of ECR's API: digest, tag, or both."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid, ManifestNotFound, ReferencedByIndex
 from holdfast.registry.binding import Act, require_repository, unbind
 from holdfast.registry.images import delete_manifest, verified
-from holdfast.store import bindings, catalog
+from holdfast.store import bindings, catalog, manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.registry.access import Access, Caller
-    from holdfast.store.catalog import Image, Registry, Repository, StoredManifest
+    from holdfast.store.catalog import Registry, Repository
     from holdfast.store.database import Database, Reader, Transaction
+    from holdfast.store.manifests import Image, StoredManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class ImagePages:
         self._access = access
         self._clock = clock
 
-    def list_ids(  # noqa: PLR0913 - who, where, which, which page
+    def list_ids(
         self,
         caller: Caller,
         registry: Registry,
@@ -74,16 +75,16 @@ class ImagePages:
         """List a digest with each of its tags, and untagged digests alone; those after (digest, tag)."""
         self._access.require(caller, registry, "ecr:ListImages", repository)
         found = require_repository(self._database, registry, repository)
-        rows = catalog.image_ids(self._database, found.id, tagged=tagged, after=after, limit=limit)
+        rows = manifests.image_ids(self._database, found.id, tagged=tagged, after=after, limit=limit)
         return [ImageId(digest, tag) for digest, tag in rows]
 
-    def describe_page(  # noqa: PLR0913 - who, where, which, which page
+    def describe_page(
         self, caller: Caller, registry: Registry, repository: str, *, tagged: bool | None, after: str, limit: int
     ) -> list[Described]:
         """Describe images by digest, those after one, at most `limit`."""
         self._access.require(caller, registry, "ecr:DescribeImages", repository)
         found = require_repository(self._database, registry, repository)
-        images = catalog.images(self._database, found.id, tagged=tagged, after=after, limit=limit)
+        images = manifests.images(self._database, found.id, tagged=tagged, after=after, limit=limit)
         return _with_tags(self._database, found, images)
 
     def describe(
@@ -95,7 +96,7 @@ class ImagePages:
         images: dict[str, Image] = {}
         for image_id in image_ids:
             digest, _ = _resolve(self._database, found, image_id)
-            image = catalog.image(self._database, found.id, digest) if digest else None
+            image = manifests.image(self._database, found.id, digest) if digest else None
             if image is None:
                 error = ManifestNotFound(image_id.tag or image_id.digest or "")
                 error.message = (
@@ -120,7 +121,7 @@ class ImagePages:
             if failure is not None or digest is None:
                 failures.append(failure or _not_found(image_id))
                 continue
-            stored = catalog.payload(self._database, repo.id, digest)
+            stored = manifests.payload(self._database, repo.id, digest)
             if stored is None:
                 failures.append(_not_found(image_id))
                 continue
@@ -173,7 +174,7 @@ def _delete_one(
         bound = next(one for one in live if one.tag == image_id.tag)
         unbind(txn, registry, repository, bound, act, why="the tag was deleted")
         return [ImageId(digest, image_id.tag)]
-    if catalog.image(txn, repository.id, digest) is None:
+    if manifests.image(txn, repository.id, digest) is None:
         return _not_found(image_id)
     tags = [one.tag for one in delete_manifest(txn, registry, repository, digest, act)]
     return [ImageId(digest, tag) for tag in tags] or [ImageId(digest)]
@@ -188,9 +189,7 @@ def _resolve(reader: Reader, repository: Repository, image_id: ImageId) -> tuple
         try:
             Digest.parse(image_id.digest)
         except DigestInvalid:
-            reason = (
-                "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
-            )
+            reason = "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
             return None, Failure(image_id, "InvalidImageDigest", reason)
     if image_id.tag is None:
         return image_id.digest, None

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core import manifest as manifests
 from holdfast.core import mutability
 from holdfast.core.digest import DEFAULT_ALGORITHM, Digest
 from holdfast.core.errors import (
@@ -26,8 +25,9 @@ from holdfast.core.errors import (
     TagHeld,
 )
 from holdfast.core.manifest import Kind, Manifest
+from holdfast.core.manifest import parse as parse_manifest
 from holdfast.registry.binding import Act, Outcome, Refusal, bind_tags, require_repository, unbind
-from holdfast.store import bindings, catalog
+from holdfast.store import bindings, catalog, content, manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.repositories import Repositories
     from holdfast.store.bindings import Binding
-    from holdfast.store.catalog import Registry, StoredManifest
+    from holdfast.store.catalog import Registry
     from holdfast.store.database import Database, Reader, Transaction
+    from holdfast.store.manifests import StoredManifest
 
 MAX_TAGS_PER_PUSH: Final = 32
 """Tags in one `?tag=` push. The OCI specification asks for at least ten."""
@@ -74,7 +75,7 @@ class Images:
 
     # --- put ---------------------------------------------------------------------------------------------------------
 
-    async def put(  # noqa: PLR0913 - who, where, what
+    async def put(
         self,
         caller: Caller,
         registry: Registry,
@@ -94,9 +95,9 @@ class Images:
         self._access.require(caller, registry, "ecr:PutImage", repository)
         algorithm = digest.algorithm if digest else DEFAULT_ALGORITHM
         if len(payload) > _LARGE_MANIFEST_BYTES:
-            manifest = await asyncio.to_thread(manifests.parse, payload, content_type, algorithm=algorithm)
+            manifest = await asyncio.to_thread(parse_manifest, payload, content_type, algorithm=algorithm)
         else:
-            manifest = manifests.parse(payload, content_type, algorithm=algorithm)
+            manifest = parse_manifest(payload, content_type, algorithm=algorithm)
         if digest is not None and manifest.digest != digest:
             msg = f"The manifest was pushed as {digest}, but its bytes hash to {manifest.digest}."
             raise DigestInvalid(msg, {"digest": str(digest), "computed": str(manifest.digest)})
@@ -123,23 +124,21 @@ class Images:
         """
         self._access.require(caller, registry, "ecr:BatchGetImage", repository)
         if isinstance(reference, Digest):
-            stored = catalog.manifest_by_digest(self._database, registry.id, repository, str(reference))
+            stored = manifests.manifest_by_digest(self._database, registry.id, repository, str(reference))
         else:
-            stored = catalog.manifest_by_tag(self._database, registry.id, repository, reference)
+            stored = manifests.manifest_by_tag(self._database, registry.id, repository, reference)
         if stored is None:
             self._require_repository(registry, repository)
             raise ManifestNotFound(str(reference))
         return verified(stored)
 
-    def tags(
-        self, caller: Caller, registry: Registry, repository: str, *, after: str, limit: int
-    ) -> list[str]:
+    def tags(self, caller: Caller, registry: Registry, repository: str, *, after: str, limit: int) -> list[str]:
         """List live tags in byte order, those after a tag, at most `limit`."""
         self._access.require(caller, registry, "ecr:ListImages", repository)
         identity = self._require_repository(registry, repository)
         return bindings.tags(self._database, identity, after=after, limit=limit)
 
-    def referrers(  # noqa: PLR0913 - who, where, what, which page
+    def referrers(
         self,
         caller: Caller,
         registry: Registry,
@@ -159,11 +158,11 @@ class Images:
         identity = catalog.repository_id(self._database, registry.id, repository)
         if identity is None:
             return []
-        stored = catalog.referrers(
+        stored = manifests.referrers(
             self._database, identity, str(subject), artifact_type=artifact_type, after=after, limit=limit
         )
         return [
-            manifests.parse(one.payload, one.media_type, algorithm=Digest.parse(one.digest).algorithm)
+            parse_manifest(one.payload, one.media_type, algorithm=Digest.parse(one.digest).algorithm)
             for one in map(verified, stored)
         ]
 
@@ -211,16 +210,16 @@ def delete_manifest(
     txn: Transaction, registry: Registry, repository: catalog.Repository, digest: str, act: Act
 ) -> list[Binding]:
     """Delete a manifest with all its tags, inside a transaction; return the tags that it had."""
-    if catalog.image(txn, repository.id, digest) is None:
+    if manifests.image(txn, repository.id, digest) is None:
         raise ManifestNotFound(digest)
-    parents = catalog.parents(txn, repository.id, digest)
+    parents = manifests.parents(txn, repository.id, digest)
     if parents:
         raise ReferencedByIndex(parents)
     bound = bindings.live_of_digest(txn, repository.id, digest)
     for one in bound:
         unbind(txn, registry, repository, one, act, why="its image was deleted")
-    catalog.delete_manifest(txn, repository.id, digest)
-    catalog.delete_unused_payload(txn, digest)
+    manifests.delete_manifest(txn, repository.id, digest)
+    manifests.delete_unused_payload(txn, digest)
     return bound
 
 
@@ -233,17 +232,19 @@ def verified(stored: StoredManifest) -> StoredManifest:
 
 def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) -> bool:
     """Write the manifest unless it is there, its parts being there with the sizes that it says."""
-    if catalog.image(txn, repository_id, str(manifest.digest)) is not None:
+    if manifests.image(txn, repository_id, str(manifest.digest)) is not None:
         return False
     image_bytes = _blob_bytes(txn, repository_id, manifest)
     if manifest.kind is Kind.INDEX:
         image_bytes = _largest_child(txn, repository_id, manifest)
-    return catalog.insert_manifest(txn, repository_id, manifest, image_bytes=image_bytes, at=act.at, by=act.caller.arn)
+    return manifests.insert_manifest(
+        txn, repository_id, manifest, image_bytes=image_bytes, at=act.at, by=act.caller.arn
+    )
 
 
 def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest) -> int:
     wanted = {str(one.digest): one.size_bytes for one in manifest.blobs}
-    found = catalog.blob_sizes(reader, repository_id, list(wanted))
+    found = content.blob_sizes(reader, repository_id, list(wanted))
     missing = [digest for digest in wanted if digest not in found]
     if missing:
         raise BlobsMissing(missing)
@@ -257,7 +258,7 @@ def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest) -> int:
 def _largest_child(reader: Reader, repository_id: int, manifest: Manifest) -> int:
     """Return the size of the largest image of an index: what ECR reports as the index's own size."""
     wanted = {str(one.digest): one for one in manifest.children}
-    found = catalog.image_sizes(reader, repository_id, list(wanted))
+    found = manifests.image_sizes(reader, repository_id, list(wanted))
     missing = [digest for digest in wanted if digest not in found]
     if missing:
         raise ChildrenMissing(missing)

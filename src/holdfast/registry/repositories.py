@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.errors import RepositoryAlreadyExists, RepositoryNotEmpty, TooManyTags
-from holdfast.core.mutability import MutabilitySettings
 from holdfast.core.reference import parse_repository_name
 from holdfast.registry.binding import Act, require_repository, unbind
-from holdfast.store import bindings, catalog, entries
+from holdfast.store import bindings, catalog, entries, manifests
 from holdfast.store.entries import EntryKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from holdfast.core.mutability import MutabilitySettings
     from holdfast.registry.access import Access, Caller
     from holdfast.store.catalog import Registry, Repository
     from holdfast.store.database import Database, Transaction
@@ -41,7 +41,7 @@ class Repositories:
         self._clock = clock
         self._create_on_push = create_on_push
 
-    async def create(  # noqa: PLR0913 - the settings of a repository
+    async def create(
         self,
         caller: Caller,
         registry: Registry,
@@ -72,9 +72,7 @@ class Repositories:
                 created_by=caller.arn,
             )
             catalog.set_repository_tags(txn, made.id, tags)
-            entries.append(
-                txn, registry.id, EntryKind.REPOSITORY_CREATED, act.body(**_told(settings)), repository=name
-            )
+            entries.append(txn, registry.id, EntryKind.REPOSITORY_CREATED, act.body(**_told(settings)), repository=name)
             return made
 
         return await self._database.write(job)
@@ -165,16 +163,14 @@ class Repositories:
 
         await self._database.write(job)
 
-    async def delete(
-        self, caller: Caller, registry: Registry, name: str, *, force: bool, through: str
-    ) -> Repository:
+    async def delete(self, caller: Caller, registry: Registry, name: str, *, force: bool, through: str) -> Repository:
         """Delete a repository, with its images only by force. Held tags leave tombstones that outlive it."""
         self._access.require(caller, registry, "ecr:DeleteRepository", name)
         act = Act(caller, self._clock(), through)
 
         def job(txn: Transaction) -> Repository:
             found = require_repository(txn, registry, name)
-            if not force and catalog.has_images(txn, found.id):
+            if not force and manifests.has_images(txn, found.id):
                 raise RepositoryNotEmpty(name, registry.account_id)
             current = catalog.registry(txn, registry.id)
             while live := bindings.live_of_repository(txn, found.id, after="", limit=_TAGS_PER_STEP):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class SealBroken(Exception):  # noqa: N818 - says what happened
+class SealBroken(Exception):
     """Text that this server did not seal for this purpose."""
 
 

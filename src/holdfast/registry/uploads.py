@@ -25,8 +25,8 @@ from holdfast.core.errors import (
     UploadSizeInvalid,
 )
 from holdfast.registry.binding import require_repository
-from holdfast.store import catalog
-from holdfast.store.catalog import Blob, Upload
+from holdfast.store import content
+from holdfast.store.content import Blob, Upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -91,7 +91,7 @@ class Uploads:
         def job(txn: Transaction) -> Upload:
             found = require_repository(txn, registry, repository)
             upload = Upload(identity, found.id, caller.arn, None, now)
-            catalog.insert_upload(txn, upload)
+            content.insert_upload(txn, upload)
             return upload
 
         return await self._database.write(job)
@@ -102,7 +102,7 @@ class Uploads:
         self._session(caller, registry, repository, upload_id)
         return self._store.staged_bytes(upload_id)
 
-    async def append(  # noqa: PLR0913 - who, where, what, from which byte
+    async def append(
         self,
         caller: Caller,
         registry: Registry,
@@ -126,10 +126,10 @@ class Uploads:
             await self._receive(staged, incoming, span)
             await self._store.sync(staged)
             if is_part and upload.short_part_at is None and staged.size_bytes - start < LEAST_PART_BYTES:
-                await self._database.write(lambda txn: catalog.note_short_part(txn, upload_id, start))
+                await self._database.write(lambda txn: content.note_short_part(txn, upload_id, start))
             return staged.size_bytes
 
-    async def put(  # noqa: PLR0913 - who, where, what
+    async def put(
         self,
         caller: Caller,
         registry: Registry,
@@ -152,7 +152,7 @@ class Uploads:
             finally:
                 await self._drop(upload.id)
 
-    async def finish(  # noqa: PLR0913 - who, where, what
+    async def finish(
         self,
         caller: Caller,
         registry: Registry,
@@ -175,7 +175,7 @@ class Uploads:
                 await self._receive(staged, incoming, span)
             if in_parts:
                 _check_parts(upload, staged.size_bytes)
-                if catalog.blob(self._database, upload.repository_id, str(digest)) is not None:
+                if content.blob(self._database, upload.repository_id, str(digest)) is not None:
                     await self._forget(upload_id)
                     raise LayerAlreadyExists(str(digest), repository, registry.account_id)
             try:
@@ -186,7 +186,7 @@ class Uploads:
 
     async def _commit(self, upload: Upload, staged: StagedFile, digest: Digest) -> Blob:
         size = staged.size_bytes
-        existing = catalog.blob_anywhere(self._database, str(digest))
+        existing = content.blob_anywhere(self._database, str(digest))
         generation = await self._store.commit(staged, digest)
         if generation is None:
             msg = f"The {size} bytes received do not hash to {digest}; the upload was dropped. Send it anew."
@@ -208,13 +208,13 @@ class Uploads:
     async def sweep(self) -> int:
         """Drop sessions begun too long ago, and files that belong to no session; return how many."""
         before = self._clock() - SESSION_SECONDS * _MICROSECONDS
-        old = [one for one in catalog.uploads_before(self._database, before, limit=1_000) if one.id not in self._busy]
+        old = [one for one in content.uploads_before(self._database, before, limit=1_000) if one.id not in self._busy]
         for upload in old:
             await self._forget(upload.id)
         return len(old) + await self._store.sweep_uploads(self._is_known)
 
     def _is_known(self, upload_id: str) -> bool:
-        return upload_id in self._busy or catalog.upload(self._database, upload_id) is not None
+        return upload_id in self._busy or content.upload(self._database, upload_id) is not None
 
     def close(self) -> None:
         """Close the files of sessions."""
@@ -224,7 +224,7 @@ class Uploads:
     def _session(self, caller: Caller, registry: Registry, repository: str, upload_id: str) -> Upload:
         """Find a session of this repository and principal; anyone else's is not there."""
         found = require_repository(self._database, registry, repository)
-        upload = catalog.upload(self._database, upload_id)
+        upload = content.upload(self._database, upload_id)
         if upload is None or upload.repository_id != found.id or upload.principal != caller.arn:
             raise UploadNotFound(upload_id[:64], repository, registry.account_id)
         return upload
@@ -285,16 +285,16 @@ class Uploads:
         now = self._clock()
 
         def job(txn: Transaction) -> Blob:
-            if not catalog.insert_blob(txn, blob, at=now) and replaceable and existing is not None:
-                catalog.replace_blob(txn, existing, blob)
-            catalog.link_blob(txn, upload.repository_id, blob.digest, at=now)
-            catalog.delete_upload(txn, upload.id)
-            return catalog.blob_anywhere(txn, blob.digest) or blob
+            if not content.insert_blob(txn, blob, at=now) and replaceable and existing is not None:
+                content.replace_blob(txn, existing, blob)
+            content.link_blob(txn, upload.repository_id, blob.digest, at=now)
+            content.delete_upload(txn, upload.id)
+            return content.blob_anywhere(txn, blob.digest) or blob
 
         return await self._database.write(job)
 
     async def _forget(self, upload_id: str) -> None:
-        await self._database.write(lambda txn: catalog.delete_upload(txn, upload_id))
+        await self._database.write(lambda txn: content.delete_upload(txn, upload_id))
         await self._drop(upload_id)
 
     async def _drop(self, upload_id: str) -> None:

@@ -1,0 +1,1 @@
+"""Where things lie: the database, all SQL, and the blobs."""

@@ -76,7 +76,8 @@ def access_key(reader: Reader, key_id: str) -> AccessKeyRow | None:
 def access_keys(reader: Reader, principal_arn: str) -> list[AccessKeyRow]:
     """List the access keys of a principal."""
     rows = reader.rows(
-        "SELECT id, principal, sealed_secret, created_at FROM access_keys WHERE principal = ? ORDER BY id", principal_arn
+        "SELECT id, principal, sealed_secret, created_at FROM access_keys WHERE principal = ? ORDER BY id",
+        principal_arn,
     )
     return [AccessKeyRow(*cast("tuple[Any, ...]", row)) for row in rows]
 

@@ -34,7 +34,7 @@ class Binding:
 _COLUMNS = "id, tag, digest, bound_at, bound_by, ended_at, ended_by, end_cause"
 
 
-def begin(txn: Transaction, repository_id: int, tag: str, digest: str, *, at: int, by: str) -> bool:  # noqa: PLR0913
+def begin(txn: Transaction, repository_id: int, tag: str, digest: str, *, at: int, by: str) -> bool:
     """Bind a tag; return False when it names something already: the unique key decides, whoever asked first."""
     return (
         txn.run(
@@ -82,7 +82,8 @@ def live_of_digest(reader: Reader, repository_id: int, digest: str) -> list[Bind
 def live_of_repository(reader: Reader, repository_id: int, *, after: str, limit: int) -> list[Binding]:
     """List live bindings by tag (byte order), those after a tag, at most `limit`."""
     rows = reader.rows(
-        f"SELECT {_COLUMNS} FROM bindings WHERE repository_id = ? AND tag > ? AND ended_at IS NULL ORDER BY tag LIMIT ?",
+        f"SELECT {_COLUMNS} FROM bindings WHERE repository_id = ? AND tag > ? AND ended_at IS NULL "
+        "ORDER BY tag LIMIT ?",
         repository_id,
         after,
         limit,
@@ -115,14 +116,14 @@ def tags_of_digests(reader: Reader, repository_id: int, digests: Sequence[str]) 
     return found
 
 
-def history(  # noqa: PLR0913 - the key, and the page
+def history(
     reader: Reader, registry_id: int, repository: str, tag: str | None, *, before: int, limit: int
 ) -> list[Binding]:
     """List bindings, newest first, of one tag or of all, also from repositories of this name that were deleted."""
     of_tag, values = ("AND b.tag = ?", (tag,)) if tag is not None else ("", ())
     columns = ", ".join(f"b.{column.strip()}" for column in _COLUMNS.split(","))
     rows = reader.rows(
-        f"SELECT {columns} FROM repositories r JOIN bindings b ON b.repository_id = r.id "  # noqa: S608 - literals
+        f"SELECT {columns} FROM repositories r JOIN bindings b ON b.repository_id = r.id "
         f"WHERE r.registry_id = ? AND r.name = ? {of_tag} AND b.id < ? ORDER BY b.id DESC LIMIT ?",
         registry_id,
         repository,
@@ -156,12 +157,11 @@ def tombstone(reader: Reader, registry_id: int, repository: str, tag: str) -> To
     return Tombstone(*cast("tuple[Any, ...]", row)) if row else None
 
 
-def bury(  # noqa: PLR0913 - the columns of one row
-    txn: Transaction, registry_id: int, repository: str, tag: str, digest: str, *, at: int, by: str
-) -> None:
+def bury(txn: Transaction, registry_id: int, repository: str, tag: str, digest: str, *, at: int, by: str) -> None:
     """Leave a tombstone."""
     txn.run(
-        "INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         registry_id,
         repository,
         tag,

@@ -23,9 +23,11 @@ class Reader(Protocol):
 
     def rows(self, statement: str, *values: Value) -> list[Row]:
         """Return all rows. Blocks for microseconds: callers page what may be long."""
+        ...
 
     def row(self, statement: str, *values: Value) -> Row | None:
         """Return the first row, or None."""
+        ...
 
 
 class Transaction(Reader, Protocol):

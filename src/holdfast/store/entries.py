@@ -43,7 +43,7 @@ class Entry:
     body: dict[str, Any]
 
 
-def append(  # noqa: PLR0913 - the columns of one row
+def append(
     txn: Transaction,
     registry_id: int,
     kind: EntryKind,
@@ -67,13 +67,13 @@ def append(  # noqa: PLR0913 - the columns of one row
     return sequence
 
 
-def entries(  # noqa: PLR0913 - the key, and the page
+def entries(
     reader: Reader, registry_id: int, repository: str, tag: str | None, *, before: int, limit: int
 ) -> list[Entry]:
     """List entries of a repository, or of one tag, newest first, those before a sequence number."""
     of_tag, values = ("AND tag = ?", (tag,)) if tag is not None else ("", ())
     rows = reader.rows(
-        "SELECT sequence, kind, repository, tag, body FROM entries "  # noqa: S608 - literals
+        "SELECT sequence, kind, repository, tag, body FROM entries "
         f"WHERE registry_id = ? AND repository = ? {of_tag} AND sequence < ? ORDER BY sequence DESC LIMIT ?",
         registry_id,
         repository,

@@ -125,7 +125,7 @@ class FilesystemBlobs:
         """Open a blob, or the bytes [start, end) of it, for reading.
 
         The first reader of a blob in this process verifies its digest: its last bytes are held back until the whole was
-        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound when the file is not there.
+        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound without a file.
         """
         path = self._blob_path(digest, generation)
         try:
@@ -387,5 +387,3 @@ def _sync_folder(path: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-

@@ -138,7 +138,9 @@ class SQLiteDatabase:
 class _Job:
     __slots__ = ("error", "future", "loop", "result", "run")
 
-    def __init__(self, run: Callable[[Transaction], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop):
+    def __init__(
+        self, run: Callable[[Transaction], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.run = run
         self.future = future
         self.loop = loop
@@ -158,10 +160,9 @@ class _Statements:
 
     def row(self, statement: str, *values: Value) -> Row | None:
         cursor = self._execute(statement, values)
-        for row in cursor:
-            cursor.close()
-            return row
-        return None
+        row: Row | None = next(cursor, None)
+        cursor.close()
+        return row
 
     def run(self, statement: str, *values: Value) -> int:
         self._execute(statement, values)
@@ -245,7 +246,7 @@ def _migrate(connection: apsw.Connection) -> None:
         (one for one in resources.files("holdfast.store.schema.sqlite").iterdir() if one.name.endswith(".sql")),
         key=lambda one: one.name,
     )
-    applied = int(connection.pragma("user_version"))  # type: ignore[arg-type]
+    applied = int(connection.pragma("user_version"))
     if applied > len(scripts):
         msg = f"The data was written by a newer Holdfast (schema {applied}; this one knows {len(scripts)})."
         raise ConfigurationInvalid(msg)
