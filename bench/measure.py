@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.load.job import Load
 
 SAMPLE_SECONDS = 0.05
-"""Pace of the memory samples; a peak shorter than this may be missed in ``anonymous_mib``, never in ``resident_mib``."""
+"""Pace of the memory samples: a shorter peak may be missed in ``anonymous_mib``, never in ``resident_mib``."""
 GIGABYTE = 1e9
 
 

@@ -174,4 +174,3 @@ def seed_repositories(server: Server, content: Content, count: int) -> None:
             mount_from=content.repository,
         )
     )
-

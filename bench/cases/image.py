@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bench.profiles import MIB
@@ -17,7 +18,6 @@ from bench.seed import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PARTS = ("/usr/lib", "/usr/bin", "/usr/share", "/usr/local", "/usr/include")
 LARGEST_FILE_BYTES = 64 * MIB
@@ -60,9 +60,9 @@ def _files() -> Iterator[str]:
         for folder, names, files in os.walk(part):
             names.sort()
             for name in sorted(files):
-                path = f"{folder}/{name}"
-                if os.path.islink(path) or (os.path.isfile(path) and os.path.getsize(path) <= LARGEST_FILE_BYTES):
-                    yield path
+                path = Path(folder, name)
+                if path.is_symlink() or (path.is_file() and path.stat().st_size <= LARGEST_FILE_BYTES):
+                    yield str(path)
 
 
 def _write_layer(files: Iterator[str], layout: Path, wanted_bytes: int) -> tuple[dict[str, object], str] | None:

@@ -38,9 +38,7 @@ def run_processes(work: Callable[[int, float], Part], count: int) -> list[Part]:
             pipe.send(f"{type(error).__name__}: {error}")
 
     pairs = [context.Pipe(duplex=False) for _ in range(count)]
-    children = [
-        context.Process(target=child, args=(number, sender)) for number, (_, sender) in enumerate(pairs)
-    ]
+    children = [context.Process(target=child, args=(number, sender)) for number, (_, sender) in enumerate(pairs)]
     for process in children:
         process.start()
     results = [receiver.recv() for receiver, _ in pairs]

@@ -87,7 +87,7 @@ class _Loop:
 
     def _connect(self, index: int) -> _Connection:
         sock = open_socket(self._origin)
-        sock.setblocking(False)
+        sock.settimeout(0)
         connection = _Connection(sock, index % len(self._prepared))
         self._open[sock.fileno()] = connection
         self._poll.register(sock.fileno(), select.EPOLLIN)

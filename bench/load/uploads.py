@@ -65,9 +65,7 @@ class Source:
         wire.socket.sendall(b"0\r\n\r\n")
 
 
-def _exchange(
-    wire: Wire, method: str, target: str, headers: dict[str, str], send: Callable[[], None]
-) -> Answer:
+def _exchange(wire: Wire, method: str, target: str, headers: dict[str, str], send: Callable[[], None]) -> Answer:
     """One request whose body ``send`` writes; an answer given before the body's end is read, not lost."""
     wire.socket.sendall(request_head(wire.origin, method, target, headers))
     try:

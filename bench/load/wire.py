@@ -211,5 +211,6 @@ def check(answer: Answer, statuses: tuple[int, ...], what: str) -> Answer:
     if answer.status in statuses:
         return answer
     allowed = " or ".join(str(status) for status in statuses)
-    message = f"{what[:160]}: {answer.status} where {allowed} was expected: {answer.body[:200].decode(errors='replace')}"
+    body = answer.body[:200].decode(errors="replace")
+    message = f"{what[:160]}: {answer.status} where {allowed} was expected: {body}"
     raise WrongAnswerError(message)

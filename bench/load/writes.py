@@ -151,4 +151,3 @@ def run_writes(job: WriteJob) -> Load:
     parts = run_processes(work, len(shares))
     latencies = [latency for part in parts for latency in part[0]]
     return summarize(latencies, sum(part[1] for part in parts), max(part[2] for part in parts))
-

@@ -107,13 +107,11 @@ def cost(result: Result) -> Table:
     for case in result.cases:
         if case.case.restarts or case.case.unit == "MiB":
             continue
-        latencies = [
-            f"{number(case.median(name, 'p50_ms'))} / {number(case.median(name, 'p99_ms'))}" for name in names
-        ]
+        latencies = [f"{number(case.median(name, 'p50_ms'))} / {number(case.median(name, 'p99_ms'))}" for name in names]
         cores = [number(case.median(result.subject, f"{who}_cores")) for who in ("server", "generator", "other")]
         rows.append([case.title, *(_cost_cell(case, name) for name in names), *latencies, *cores])
-    note = "Server CPU per operation or per 10^9 payload bytes. 'cores': how many the server, the generator and everything "
-    note += f"else kept busy while {result.subject} was measured; others' work disturbs a run."
+    note = "Server CPU per operation or per 10^9 payload bytes. 'cores': how many the server, the generator and "
+    note += f"everything else kept busy while {result.subject} was measured; others' work disturbs a run."
     return Table("Cost and latency", note, header, rows)
 
 
@@ -125,9 +123,7 @@ def memory(result: Result) -> Table:
     for case in result.cases:
         if case.case.restarts:
             continue
-        cells = [
-            number(case.median(name, metric)) for metric in ("anonymous_mib", "resident_mib") for name in names
-        ]
+        cells = [number(case.median(name, metric)) for metric in ("anonymous_mib", "resident_mib") for name in names]
         rows.append([case.title, *cells])
     note = "Highest during the case, MiB, all processes added up. Resident counts mapped files, anonymous does not."
     return Table("Memory", note, header, rows)

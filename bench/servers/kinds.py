@@ -124,7 +124,8 @@ http {{
 def _nginx(launch: Launch) -> Command:
     tls = ""
     if launch.tls:
-        tls = f" ssl; ssl_protocols TLSv1.3; ssl_certificate {launch.tls.certificate}; ssl_certificate_key {launch.tls.key}"
+        pair = f"ssl_certificate {launch.tls.certificate}; ssl_certificate_key {launch.tls.key}"
+        tls = f" ssl; ssl_protocols TLSv1.3; {pair}"
     user = "user root;" if os.geteuid() == 0 else ""
     text = NGINX_CONFIG.format(scratch=launch.scratch, port=launch.port, data=launch.data, tls=tls, user=user)
     path = launch.scratch / "nginx.conf"
@@ -141,7 +142,8 @@ def _holdfast(launch: Launch) -> Command:
         **os.environ,
         "HOLDFAST_BOOTSTRAP_ACCESS_KEY_ID": KEY_ID,
         "HOLDFAST_BOOTSTRAP_SECRET_ACCESS_KEY": SECRET,
-        "HOLDFAST_CREATE_ON_PUSH": "true",
+        "HOLDFAST_CREATE_ON_PUSH": "MUTABLE",
+        "HOLDFAST_LOG_LEVEL": "error",  # as the peers
     }
     return Command(argv, environment)
 

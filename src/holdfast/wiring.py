@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.errors import ConfigurationInvalid
 from holdfast.core.mutability import MutabilitySettings, TagMutability
 from holdfast.faces.ecr import ECRFace
-from holdfast.faces.ecr_operations import UseCases
 from holdfast.faces.http import Handler, Request, Response
+from holdfast.faces.json_call import UseCases
 from holdfast.faces.oci import OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server

@@ -376,7 +376,7 @@ def server_environment(target: Target) -> dict[str, str]:
         **inherited,
         "HOLDFAST_BOOTSTRAP_ACCESS_KEY_ID": target.username,
         "HOLDFAST_BOOTSTRAP_SECRET_ACCESS_KEY": target.password,
-        "HOLDFAST_CREATE_ON_PUSH": "true",  # MUTABLE: the program re-uses tag names by design
+        "HOLDFAST_CREATE_ON_PUSH": "MUTABLE",  # MUTABLE: the program re-uses tag names by design
     }
 
 

@@ -30,17 +30,17 @@ class DebianPackage:
 class GoProgram:
     """Built from source by the Go toolchain in a pinned version, checked against Go's checksum database."""
 
-    package: str
+    packages: tuple[str, ...]
     version: str
-    module: str = ""
-    """Set where `go install` refuses the module for its `exclude` lines: it is then built inside a scratch module."""
+    excludes: bool = False
+    """Whether the module has `exclude` or `replace` lines, for which `go install` refuses it from outside."""
     only_this: bool = False
     """Set where another version, found on PATH, would prove nothing."""
 
     @property
     def folder(self) -> Path:
         """Where the suite installs it: a new pin is a new folder, so an old build is never taken for the new one."""
-        return home() / "go" / f"{self.package.rpartition('/')[2]}@{self.version}"
+        return home() / "go" / f"{self.packages[0].rpartition('/')[2]}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,17 @@ class Client:
     source: Source
     programs: tuple[str, ...] = ()
     module: str = ""
-    ask_version: tuple[str, ...] = ("--version",)
+    ask_version: tuple[str, ...] = ()
+    """What makes it tell its version; by default the word that is usual for programs of its source."""
     root: bool = False
     """Whether it works for root only: it starts a daemon, or unpacks layers with their owners."""
+    needs: tuple[Client, ...] = ()
+    """Clients whose programs it works with; its own come first."""
+
+    @property
+    def slug(self) -> str:
+        """The name as a part of a repository's name."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
 SKOPEO: Final = Client("skopeo", DebianPackage("skopeo"), ("skopeo",))
@@ -78,37 +86,49 @@ PODMAN: Final = Client("podman", DebianPackage("podman"), ("podman",), root=True
 BUILDAH: Final = Client("buildah", DebianPackage("buildah"), ("buildah",), root=True)
 DOCKER: Final = Client("docker", DebianPackage("docker.io"), ("dockerd", "docker", "containerd"), root=True)
 CONTAINERD: Final = Client("containerd", DebianPackage("containerd"), ("containerd", "ctr"), root=True)
-CRI: Final = Client("containerd CRI (the kubelet's pull)", PythonPackage("grpcio==1.85.1"), module="grpc", root=True)
-CRANE: Final = Client(
-    "crane",
-    GoProgram("github.com/google/go-containerregistry/cmd/crane", "v0.22.1"),
-    ("crane",),
-    ask_version=("version",),
+CONTAINERD_2: Final = Client(
+    "containerd 2",
+    GoProgram(
+        ("github.com/containerd/containerd/v2/cmd/containerd", "github.com/containerd/containerd/v2/cmd/ctr"),
+        "v2.4.2",
+        only_this=True,
+    ),
+    ("containerd", "ctr"),
+    root=True,
 )
-ORAS: Final = Client("oras", GoProgram("oras.land/oras/cmd/oras", "v1.3.6"), ("oras",), ask_version=("version",))
-HELM: Final = Client("helm", GoProgram("helm.sh/helm/v4/cmd/helm", "v4.3.1"), ("helm",), ask_version=("version",))
-COSIGN: Final = Client(
-    "cosign", GoProgram("github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"), ("cosign",), ask_version=("version",)
+DOCKER_29: Final = Client(
+    "docker 29",
+    GoProgram(("github.com/moby/moby/v2/cmd/dockerd",), "v2.0.0-beta.24", excludes=True, only_this=True),
+    ("dockerd",),
+    root=True,
+    needs=(CONTAINERD_2, DOCKER),
 )
+CRI: Final = Client(
+    "containerd CRI", PythonPackage("grpcio==1.85.1"), module="grpc", root=True, needs=(CONTAINERD, SKOPEO)
+)
+CRANE: Final = Client("crane", GoProgram(("github.com/google/go-containerregistry/cmd/crane",), "v0.22.1"), ("crane",))
+ORAS: Final = Client("oras", GoProgram(("oras.land/oras/cmd/oras",), "v1.3.6"), ("oras",))
+HELM: Final = Client("helm", GoProgram(("helm.sh/helm/v4/cmd/helm",), "v4.3.1"), ("helm",))
+COSIGN: Final = Client("cosign", GoProgram(("github.com/sigstore/cosign/v3/cmd/cosign",), "v3.1.3"), ("cosign",))
 ECR_LOGIN: Final = Client(
     "amazon-ecr-credential-helper",
-    GoProgram("github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login", "v0.12.0"),
+    GoProgram(("github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login",), "v0.12.0"),
     ("docker-credential-ecr-login",),
-    ask_version=("version",),
+    needs=(CRANE,),
 )
 OLD_BUILDX: Final = Client(
-    "buildx before 0.22 (pushes children by tag)",
-    GoProgram("github.com/docker/buildx/cmd/buildx", "v0.15.1", "github.com/docker/buildx", only_this=True),
+    "buildx 0.15",
+    GoProgram(("github.com/docker/buildx/cmd/buildx",), "v0.15.1", excludes=True, only_this=True),
     ("buildx",),
-    ask_version=("version",),
+    needs=(SKOPEO,),
 )
-AWS: Final = Client("aws", PythonPackage("awscli==1.46.3"), ("aws",))
+AWS: Final = Client("aws", PythonPackage("awscli==1.46.3"), ("aws",), ask_version=("--version",), needs=(SKOPEO,))
 BOTO3: Final = Client("boto3", PythonPackage("boto3==1.44.5"), module="boto3")
 TERRAFORM: Final = Client(
     "terraform",
     BroughtAlong("put terraform on PATH, and name a folder of providers in HOLDFAST_TEST_TERRAFORM_PLUGINS"),
     ("terraform",),
-    ask_version=("version",),
+    needs=(SKOPEO,),
 )
 
 CLIENTS: Final = (
@@ -116,7 +136,9 @@ CLIENTS: Final = (
     PODMAN,
     BUILDAH,
     DOCKER,
+    DOCKER_29,
     CONTAINERD,
+    CONTAINERD_2,
     CRI,
     CRANE,
     ORAS,
@@ -172,8 +194,17 @@ def find(client: Client) -> Found | Missing:
     """Look for a client and ask its version; never installs."""
     if client.root and os.geteuid() != 0:
         return Missing(client, "works for root only, and this is not root")
-    if client.module:
-        return _find_module(client)
+    found = _find_module(client) if client.module else _find_programs(client)
+    for other in client.needs:
+        needed = find(other)
+        if isinstance(found, Missing) or isinstance(needed, Missing):
+            return found if isinstance(found, Missing) else Missing(client, f"needs {other.name}: {needed.reason}")
+        found = Found(client, {**needed.programs, **found.programs}, found.version)
+    return found
+
+
+def _find_programs(client: Client) -> Found | Missing:
+    """Look for each of a client's programs."""
     programs: dict[str, Path] = {}
     for name in client.programs:
         path = shutil.which(name, path=search_path(client.source))
@@ -183,7 +214,8 @@ def find(client: Client) -> Found | Missing:
     first = programs[client.programs[0]]
     if isinstance(client.source, GoProgram) and first.parent == client.source.folder:
         return Found(client, programs, client.source.version.lstrip("v"))
-    return Found(client, programs, _version_in(_ask([str(first), *client.ask_version])))
+    usual = ("--version",) if isinstance(client.source, DebianPackage) else ("version",)
+    return Found(client, programs, _version_in(_ask([str(first), *(client.ask_version or usual)])))
 
 
 def how_to_get(client: Client) -> str:
@@ -191,8 +223,8 @@ def how_to_get(client: Client) -> str:
     match client.source:
         case DebianPackage(package):
             return f"apt-get install {package}"
-        case GoProgram(package=package, version=version):
-            return f"go install {package}@{version}"
+        case GoProgram(packages=packages, version=version):
+            return " ".join(["go install", *(f"{package}@{version}" for package in packages)])
         case PythonPackage(requirement):
             return f"pip install {requirement}"
         case BroughtAlong(how):

@@ -12,8 +12,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from .clients import BUILDAH, CONTAINERD, CRANE, DOCKER, ORAS, PODMAN, SKOPEO, Client
-from .engines import containerd, dockerd
+from .clients import (
+    BUILDAH,
+    CONTAINERD,
+    CONTAINERD_2,
+    CRANE,
+    DOCKER,
+    DOCKER_29,
+    ORAS,
+    PODMAN,
+    SKOPEO,
+    Client,
+)
+from .engines import CLASSIC_STORE, CONTAINERD_STORE, containerd, dockerd
 from .images import TAG_IN_LAYOUT, sha256
 
 if TYPE_CHECKING:
@@ -123,10 +134,12 @@ class Buildah(Podman):
 class Docker:
     """The engine and its command line; the engine is started for the test."""
 
+    store = CLASSIC_STORE
+
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        programs, folder = bench.found.programs, bench.folder / "engine"
-        engine = dockerd(programs["dockerd"], programs["docker"], folder, bench.environment, bench.registry.host)
+        folder, host = bench.folder / "engine", bench.registry.host
+        engine = dockerd(bench.found.programs, folder, bench.environment, host, self.store)
         bench.environment["DOCKER_HOST"] = f"unix://{bench.keep(engine)}"
 
     def log_in(self) -> Outcome:
@@ -160,6 +173,17 @@ class Docker:
         needed(self._bench.run("docker", "image", "prune", "--all", "--force"))
         pulled = needed(self._bench.run("docker", "pull", reference))
         return _DIGEST.findall(pulled.stdout)
+
+
+class DockerWithContainerdStore(Docker):
+    """The engine with containerd's image store, which keeps an index whole and pushes it whole."""
+
+    store = CONTAINERD_STORE
+
+    def push(self, image: Image, reference: str) -> Outcome:
+        needed(self._bench.run("docker", "load", "--quiet", "--input", image.oci_archive))
+        needed(self._bench.run("docker", "tag", image.digest, reference))
+        return self._bench.run("docker", "push", reference)
 
 
 class Crane:
@@ -208,8 +232,8 @@ class Containerd:
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        programs, folder = bench.found.programs, bench.folder / "engine"
-        engine = containerd(programs["containerd"], programs["ctr"], folder, bench.environment, bench.registry.host)
+        folder, host = bench.folder / "engine", bench.registry.host
+        engine = containerd(bench.found.programs, folder, bench.environment, host)
         self._socket = bench.keep(engine)
 
     def log_in(self) -> Outcome:
@@ -245,9 +269,11 @@ DRIVERS: Final[dict[Client, type[Driver]]] = {
     PODMAN: Podman,
     BUILDAH: Buildah,
     DOCKER: Docker,
+    DOCKER_29: DockerWithContainerdStore,
     CRANE: Crane,
     ORAS: Oras,
     CONTAINERD: Containerd,
+    CONTAINERD_2: Containerd,
 }
-REASON_UNSEEN: Final = frozenset({CONTAINERD})
+REASON_UNSEEN: Final = frozenset({CONTAINERD, CONTAINERD_2})
 """Clients that show a refusal's status and not its text."""

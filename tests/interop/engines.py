@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .programs import daemon
 
@@ -38,11 +38,25 @@ server = "http://{host}"
 """
 
 
+CLASSIC_STORE: Final[Mapping[str, object]] = {"storage-driver": "vfs"}
+CONTAINERD_STORE: Final[Mapping[str, object]] = {
+    "storage-driver": "native",
+    "features": {"containerd-snapshotter": True},
+}
+
+
 @contextmanager
 def dockerd(
-    program: Path, docker: Path, folder: Path, environment: Mapping[str, str], registry_host: str
+    programs: Mapping[str, Path],
+    folder: Path,
+    environment: Mapping[str, str],
+    registry_host: str,
+    store: Mapping[str, object],
 ) -> Iterator[Path]:
-    """Start a Docker engine that may talk plain HTTP to the registry; gives its socket."""
+    """Start a Docker engine that may talk plain HTTP to the registry; gives its socket.
+
+    It starts the containerd that it finds on PATH, so that has to be the one that belongs to it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     socket = folder / "docker.sock"
     settings = {
@@ -50,18 +64,19 @@ def dockerd(
         "exec-root": str(folder / "exec"),
         "pidfile": str(folder / "dockerd.pid"),
         "hosts": [f"unix://{socket}"],
-        "storage-driver": "vfs",
         "iptables": False,
         "ip6tables": False,
         "bridge": "none",
         "insecure-registries": [registry_host],
+        **store,
     }
     configuration = folder / "daemon.json"
     configuration.write_text(json.dumps(settings))
-    ask = [docker, "--host", f"unix://{socket}", "version"]
+    ask = [programs["docker"], "--host", f"unix://{socket}", "version"]
+    own_first = f"{programs['containerd'].parent}:{environment['PATH']}"
     with daemon(
-        [program, "--config-file", configuration],
-        environment,
+        [programs["dockerd"], "--config-file", configuration],
+        {**environment, "PATH": own_first},
         folder=folder,
         is_ready=lambda: answers(ask, environment),
     ):
@@ -70,7 +85,7 @@ def dockerd(
 
 @contextmanager
 def containerd(
-    program: Path, ctr: Path, folder: Path, environment: Mapping[str, str], registry_host: str
+    programs: Mapping[str, Path], folder: Path, environment: Mapping[str, str], registry_host: str
 ) -> Iterator[Path]:
     """Start a containerd that may talk plain HTTP to the registry, its CRI service included; gives its socket."""
     hosts = folder / "hosts" / registry_host
@@ -79,9 +94,9 @@ def containerd(
     socket = folder / "containerd.sock"
     configuration = folder / "config.toml"
     configuration.write_text(CONTAINERD_CONFIGURATION.format(folder=folder, socket=socket))
-    ask = [ctr, "--address", socket, "version"]
+    ask = [programs["ctr"], "--address", socket, "version"]
     with daemon(
-        [program, "--config", configuration],
+        [programs["containerd"], "--config", configuration],
         environment,
         folder=folder,
         is_ready=lambda: answers(ask, environment),

@@ -86,13 +86,14 @@ def install_with_go(program: GoProgram) -> None:
         raise NotInstallable(message)
     program.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="holdfast-go-") as scratch:
-        environment = {**os.environ, "GOBIN": str(program.folder)}
-        if not program.module:
-            attempt([go, "install", f"{program.package}@{program.version}"], environment, Path(scratch))
+        environment = {**os.environ, "GOBIN": str(program.folder), "CGO_ENABLED": "0"}
+        pinned = [f"{package}@{program.version}" for package in program.packages]
+        if not program.excludes:
+            attempt([go, "install", *pinned], environment, Path(scratch))
             return
         attempt([go, "mod", "init", "scratch"], environment, Path(scratch))
-        attempt([go, "get", f"{program.package}@{program.version}"], environment, Path(scratch))
-        attempt([go, "install", program.package], environment, Path(scratch))
+        attempt([go, "get", *pinned], environment, Path(scratch))
+        attempt([go, "install", *program.packages], environment, Path(scratch))
 
 
 def install_with_pip(requirement: str) -> None:

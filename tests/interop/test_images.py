@@ -21,7 +21,7 @@ pytestmark = pytest.mark.interop
 TAG = "1.0"
 
 
-@pytest.mark.parametrize("client", DRIVERS, ids=lambda client: client.name)
+@pytest.mark.parametrize("client", DRIVERS, ids=lambda client: client.slug)
 def test_an_image_holds_its_tag(
     client: Client, bench_for: Benches, images: Images, registry: Registry, report: Report
 ) -> None:
@@ -29,7 +29,7 @@ def test_an_image_holds_its_tag(
     hold(client, bench_for, registry, report, "image", images.first, images.second)
 
 
-@pytest.mark.parametrize("client", DRIVERS, ids=lambda client: client.name)
+@pytest.mark.parametrize("client", DRIVERS, ids=lambda client: client.slug)
 def test_an_index_holds_its_tag(
     client: Client, bench_for: Benches, images: Images, registry: Registry, report: Report
 ) -> None:
@@ -43,7 +43,7 @@ def hold(
     """The life of a held tag, the same for every client and kind."""
     bench = bench_for(client)
     row = report.row(client.name, bench.found.version, kind)
-    repository = f"interop/{client.name}-{kind}"
+    repository = f"interop/{client.slug}-{kind}"
     reference = f"{registry.host}/{repository}:{TAG}"
     registry.create_repository(repository)
     driver = DRIVERS[client](bench)

@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any, Final
 from holdfast.core import errors, sigv4
 from holdfast.core.digest import Digest
 from holdfast.faces.blob_answer import answer_blob
-from holdfast.faces.ecr_operations import ECR, HOLDFAST, Call
+from holdfast.faces.ecr_operations import ECR
+from holdfast.faces.holdfast_operations import HOLDFAST
 from holdfast.faces.http import BodyTooLarge, Request, Response
+from holdfast.faces.json_call import Call
 from holdfast.faces.service_model import InvalidParameter, SerializationError, ServiceModel, UnknownOperation
 from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
-    from holdfast.faces.ecr_operations import Operation, UseCases
+    from holdfast.faces.json_call import Operation, UseCases
     from holdfast.registry.access import Caller
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024

@@ -1,138 +1,29 @@
-"""The operations of the JSON API, one short function each, in one table keyed by the service models.
+"""Amazon ECR's operations, one short function each, in one table keyed by the service model.
 
-Parameters come checked against the model and go to a use case; what it returns is put into the model's shapes. The
-models are botocore's own for Amazon ECR, and ours (`service/holdfast`) for what ECR has no operation for.
+Parameters come checked against botocore's model and go to a use case; what it returns is put into the model's shapes.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
-from holdfast.core.errors import (
-    DigestInvalid,
-    ImageAlreadyExists,
-    ManifestNotFound,
-    PageTokenInvalid,
-    ParameterInvalid,
-    RepositoryNotFound,
-    UploadSizeInvalid,
-)
+from holdfast.core.errors import DigestInvalid, ImageAlreadyExists, ParameterInvalid, UploadSizeInvalid
 from holdfast.core.mutability import parse_settings
 from holdfast.core.reference import parse_tag
+from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Parameters, Result
 from holdfast.registry.image_pages import ImageId
-from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
     from holdfast.core.mutability import MutabilitySettings
-    from holdfast.faces.http import Request
-    from holdfast.registry.access import Access, Caller
-    from holdfast.registry.blobs import Blobs
-    from holdfast.registry.history import History
-    from holdfast.registry.image_pages import Described, Failure, ImagePages
-    from holdfast.registry.images import Images
-    from holdfast.registry.principals import Principals
-    from holdfast.registry.registries import Registries
-    from holdfast.registry.repositories import Repositories
-    from holdfast.registry.seal import Seal
-    from holdfast.registry.uploads import Uploads
+    from holdfast.registry.image_pages import Described, Failure
     from holdfast.store.catalog import Registry, Repository
 
-Parameters = Mapping[str, Any]
-Result = dict[str, Any]
-
-THROUGH: Final = "ecr"
 PART_BYTES: Final = 10 * 1024 * 1024
 """The part size that clients are told to use. Source: Amazon ECR API, InitiateLayerUpload."""
 
-DEFAULT_PAGE: Final = 100
 DOWNLOAD_SECONDS: Final = 3_600
-_MICROSECONDS: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class UseCases:
-    """What the operations call."""
-
-    access: Access
-    registries: Registries
-    repositories: Repositories
-    images: Images
-    pages: ImagePages
-    blobs: Blobs
-    uploads: Uploads
-    principals: Principals
-    history: History
-    seal: Seal
-    clock: Callable[[], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of an operation by a caller whose signature was verified."""
-
-    operation: str
-    request: Request
-    caller: Caller
-    parameters: Parameters
-    use: UseCases
-
-    @property
-    def repository(self) -> str:
-        """The repository that the call names."""
-        return str(self.parameters["repositoryName"])
-
-    @property
-    def registry(self) -> Registry:
-        """The registry that the call names, or the default one."""
-        account_id = self.parameters.get("registryId")
-        registry = self.use.registries.owned_by(account_id)
-        if registry is None:
-            raise RepositoryNotFound(self.parameters.get("repositoryName") or "", str(account_id))
-        return registry
-
-    @property
-    def where(self) -> tuple[Caller, Registry, str]:
-        """Who, and where."""
-        return self.caller, self.registry, self.repository
-
-    @property
-    def endpoint(self) -> str:
-        """This server as the client reached it."""
-        return f"{self.request.scheme}://{self.request.host}"
-
-    def limit(self, default: int = DEFAULT_PAGE) -> int:
-        """Return how many results the caller wants on a page."""
-        return int(self.parameters.get("maxResults") or default)
-
-    def after(self) -> Any:  # noqa: ANN401 - what `next_token` was given
-        """Return where the page begins: what the token of the page before says, None for the first."""
-        token = self.parameters.get("nextToken")
-        if token is None:
-            return None
-        try:
-            content = self.use.seal.open("page", token)
-        except SealBroken:
-            raise PageTokenInvalid from None
-        if content["bound"] != self._bound():
-            raise PageTokenInvalid
-        return content["after"]
-
-    def next_token(self, after: object) -> str:
-        """Make the token of the next page, good for this caller, operation and parameters alone."""
-        return self.use.seal.seal("page", {"bound": self._bound(), "after": after})
-
-    def _bound(self) -> list[str]:
-        others = {key: value for key, value in self.parameters.items() if key not in {"nextToken", "maxResults"}}
-        return [self.caller.arn, self.operation, json.dumps(others, sort_keys=True, default=str)]
-
-
-Operation = Callable[[Call], Awaitable[Result]]
-
 
 # --- repositories ----------------------------------------------------------------------------------------------------
 
@@ -334,7 +225,7 @@ async def get_download_url_for_layer(call: Call) -> Result:
         "digest": str(digest),
         "arn": call.caller.arn,
         "key": call.caller.access_key_id,
-        "until": call.use.clock() + DOWNLOAD_SECONDS * _MICROSECONDS,
+        "until": call.use.clock() + DOWNLOAD_SECONDS * MICROSECONDS,
     }
     url = f"{call.endpoint}/download/{call.use.seal.seal('download', grant)}"
     return {"downloadUrl": url, "layerDigest": str(digest)}
@@ -353,128 +244,11 @@ async def get_authorization_token(call: Call) -> Result:
         data.append(
             {
                 "authorizationToken": base64.b64encode(f"AWS:{token}".encode()).decode(),
-                "expiresAt": until / _MICROSECONDS,
+                "expiresAt": until / MICROSECONDS,
                 "proxyEndpoint": call.endpoint,
             }
         )
     return {"authorizationData": data}
-
-
-# --- what ECR has no operation for -----------------------------------------------------------------------------------
-
-
-async def list_tag_history(call: Call) -> Result:
-    """List what tags named, from when until when, by whom."""
-    limit, after = call.limit(), call.after()
-    page = call.use.history.bindings(*call.where, call.parameters.get("imageTag"), before=after, limit=limit + 1)
-    token = call.next_token(page[limit - 1].id) if len(page) > limit else None
-    bindings = [
-        {
-            "imageTag": one.tag,
-            "imageDigest": one.digest,
-            "boundAt": one.bound_at / _MICROSECONDS,
-            "boundBy": one.bound_by,
-            "endedAt": one.ended_at / _MICROSECONDS if one.ended_at is not None else None,
-            "endedBy": one.ended_by,
-            "endCause": one.end_cause,
-        }
-        for one in page[:limit]
-    ]
-    return {"bindings": bindings, "nextToken": token}
-
-
-async def list_entries(call: Call) -> Result:
-    """List what happened in a repository, refused pushes included."""
-    limit, after = call.limit(), call.after()
-    page = call.use.history.entries(*call.where, call.parameters.get("imageTag"), before=after, limit=limit + 1)
-    token = call.next_token(page[limit - 1].sequence) if len(page) > limit else None
-    entries = [
-        {
-            "sequence": one.sequence,
-            "kind": one.kind,
-            "at": one.body["at"] / _MICROSECONDS,
-            "principal": one.body.get("principal"),
-            "imageTag": one.tag,
-            "imageDigest": one.body.get("pushed") or one.body.get("digest"),
-            "body": json.dumps(one.body, sort_keys=True),
-        }
-        for one in page[:limit]
-    ]
-    return {"entries": entries, "nextToken": token}
-
-
-async def forget_tag(call: Call) -> Result:
-    """Give up the name of a held tag that was deleted."""
-    tag = call.parameters["imageTag"]
-    if not await call.use.registries.forget_tag(*call.where, tag, through=THROUGH):
-        error = ManifestNotFound(tag)
-        error.message = f"No deleted tag '{tag}' of the '{call.repository}' repository waits for its digest."
-        raise error
-    return {}
-
-
-async def get_registry_settings(call: Call) -> Result:
-    """Tell the registry's settings."""
-    call.use.access.require(call.caller, call.registry, "holdfast:GetRegistrySettings")
-    return _registry_settings(call.registry)
-
-
-async def put_registry_settings(call: Call) -> Result:
-    """Change the registry's settings."""
-    changed = await call.use.registries.configure(
-        call.caller,
-        call.registry,
-        refusal_style=call.parameters.get("refusalStyle"),
-        deleted_tags=call.parameters.get("deletedTags"),
-        through=THROUGH,
-    )
-    return _registry_settings(changed)
-
-
-async def create_principal(call: Call) -> Result:
-    """Make a principal."""
-    policies = [_policy(text) for text in call.parameters["policies"]]
-    row = await call.use.principals.create(
-        call.caller, call.registry, call.parameters["name"], policies, through=THROUGH
-    )
-    return {"principal": {"arn": row.arn, "name": row.name, "policies": list(map(json.dumps, policies))}}
-
-
-async def delete_principal(call: Call) -> Result:
-    """Delete a principal."""
-    await call.use.principals.delete(call.caller, call.registry, call.parameters["name"], through=THROUGH)
-    return {}
-
-
-async def list_principals(call: Call) -> Result:
-    """List principals by pages."""
-    limit = call.limit()
-    page = call.use.principals.page(call.caller, call.registry, after=call.after() or "", limit=limit + 1)
-    token = call.next_token(page[limit - 1].arn) if len(page) > limit else None
-    principals = [
-        {
-            "arn": row.arn,
-            "name": row.name,
-            "policies": [json.dumps(one) for one in json.loads(row.policies)],
-            "accessKeyIds": call.use.principals.keys(row.arn),
-        }
-        for row in page[:limit]
-    ]
-    return {"principals": principals, "nextToken": token}
-
-
-async def create_access_key(call: Call) -> Result:
-    """Make an access key; its secret is told here and never again."""
-    key_id, secret = await call.use.principals.create_key(
-        call.caller, call.registry, call.parameters["name"], through=THROUGH
-    )
-    return {"accessKeyId": key_id, "secretAccessKey": secret}
-
-
-async def delete_access_key(call: Call) -> Result:
-    """Delete an access key."""
-    await call.use.principals.delete_key(call.caller, call.registry, call.parameters["accessKeyId"], through=THROUGH)
-    return {}
 
 
 ECR: Final[dict[str, Operation]] = {
@@ -498,20 +272,6 @@ ECR: Final[dict[str, Operation]] = {
     "UploadLayerPart": upload_layer_part,
 }
 """Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""
-
-HOLDFAST: Final[dict[str, Operation]] = {
-    "CreateAccessKey": create_access_key,
-    "CreatePrincipal": create_principal,
-    "DeleteAccessKey": delete_access_key,
-    "DeletePrincipal": delete_principal,
-    "ForgetTag": forget_tag,
-    "GetRegistrySettings": get_registry_settings,
-    "ListEntries": list_entries,
-    "ListPrincipals": list_principals,
-    "ListTagHistory": list_tag_history,
-    "PutRegistrySettings": put_registry_settings,
-}
-"""Operations of our own model."""
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -547,7 +307,7 @@ def _repository(call: Call, repository: Repository) -> Result:
         "registryId": call.registry.account_id,
         "repositoryName": repository.name,
         "repositoryUri": f"{call.request.host}/{repository.name}",
-        "createdAt": repository.created_at / _MICROSECONDS,
+        "createdAt": repository.created_at / MICROSECONDS,
         **_mutability(repository),
         "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
         "encryptionConfiguration": repository.encryption,
@@ -601,10 +361,10 @@ def _detail(call: Call, described: Described) -> Result:
         "imageDigest": image.digest,
         "imageTags": described.tags or None,
         "imageSizeInBytes": image.image_bytes,
-        "imagePushedAt": image.pushed_at / _MICROSECONDS,
+        "imagePushedAt": image.pushed_at / MICROSECONDS,
         "imageManifestMediaType": image.media_type,
         "artifactMediaType": image.artifact_type,
-        "lastRecordedPullTime": pulled / _MICROSECONDS if pulled is not None else None,
+        "lastRecordedPullTime": pulled / MICROSECONDS if pulled is not None else None,
         "subjectManifestDigest": image.subject,
         "imageStatus": "ACTIVE",
     }
@@ -615,22 +375,3 @@ def _filter(call: Call) -> tuple[bool | None, bool]:
     given = call.parameters.get("filter") or {}
     tagged = {"TAGGED": True, "UNTAGGED": False}.get(given.get("tagStatus", "ANY"))
     return tagged, given.get("imageStatus") in {"ARCHIVED", "ACTIVATING"}
-
-
-def _registry_settings(registry: Registry) -> Result:
-    return {
-        "registryId": registry.account_id,
-        "refusalStyle": registry.refusal_style,
-        "deletedTags": registry.deleted_tags,
-    }
-
-
-def _policy(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        parameter, why = "policies", "A policy is a JSON object"
-        raise ParameterInvalid(parameter, why)
-    return document

@@ -1,0 +1,68 @@
+# Every target sets up what it needs. Needed on a fresh machine: Python 3.11 or newer, make, and a package index.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/run.installed
+TEST := $(VENV)/test.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format conformance interop bench docs lock clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
+
+run: $(RUN) ## Start the registry on 127.0.0.1:5000; a push makes its repository, IMMUTABLE (ARGS="--port 5001" adds options)
+	@HOLDFAST_CREATE_ON_PUSH=$${HOLDFAST_CREATE_ON_PUSH-IMMUTABLE} $(BIN)/holdfast serve $(ARGS)
+
+test: $(TEST) lint ## Check everything that can be checked here; what cannot be is named at the end
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(TEST) ## Types and style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(TEST) ## Put the code into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+conformance: $(TEST) ## Judge the OCI API by the OCI conformance program (needs Go)
+	$(BIN)/python tests/conformance/run.py $(ARGS)
+
+interop: $(TEST) ## Drive every real client that this machine has or can install
+	$(BIN)/python tests/interop/install.py
+	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+bench: $(TEST) ## Measure against other registries in one run (ARGS="--quick")
+	$(PIP) install -r bench/requirements.txt
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(TEST) ## Write docs/reference anew from the tables
+	$(BIN)/python -m holdfast.cli.reference docs/reference
+
+lock: $(TEST) ## Resolve requirements/*.lock anew
+	$(PIP) install uv
+	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --no-annotate --upgrade -q -o requirements/run.lock
+	$(BIN)/uv pip compile pyproject.toml --group build --group test --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade -q -o requirements/test.lock
+
+clean: ## Remove what the targets made; data directories stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or newer, and none was found." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements/run.lock pyproject.toml | $(BIN)/python
+	@echo "Setting up (once)..."
+	@$(PIP) install --require-hashes -r requirements/run.lock
+	@$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(TEST): requirements/test.lock $(RUN)
+	@$(PIP) install --require-hashes -r requirements/test.lock
+	@touch $@
