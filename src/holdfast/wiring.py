@@ -16,6 +16,7 @@ from holdfast.core.mutability import MutabilitySettings, TagMutability
 from holdfast.faces.ecr import ECRFace
 from holdfast.faces.http import Handler, Request, Response
 from holdfast.faces.json_call import UseCases
+from holdfast.faces.kept_answers import KeptAnswers
 from holdfast.faces.oci import OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
@@ -94,7 +95,8 @@ class Holdfast:
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
             }
         )
-        oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, challenge=settings.login)
+        kept = KeptAnswers(lambda: self._database.commits)
+        oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, kept, challenge=settings.login)
         ecr = ECRFace(
             UseCases(
                 access=access,

@@ -1,5 +1,4 @@
-"""SigV4: what botocore signs verifies; whatever is changed afterwards does not; garbage is only ever a
-SigV4Error."""
+"""SigV4: what botocore signs verifies, what is changed afterwards does not, garbage is only ever a SigV4Error."""
 
 from __future__ import annotations
 
@@ -41,12 +40,10 @@ def sign(
     at: datetime = NOW,
 ) -> Fields:
     """Sign with botocore's own signer and return the header fields as they would arrive."""
-    own = (
-        {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": TARGET} if headers is None else headers
-    )
+    own = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": TARGET} if headers is None else headers
     request = AWSRequest(method, "http://127.0.0.1:5000" + target, headers=own, data=body)
     signer = botocore.auth.SigV4Auth(Credentials(KEY_ID, SECRET, token), service, region)
-    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: at.replace(tzinfo=None)):
+    with mock.patch.object(botocore.auth, "get_current_datetime", return_value=at.replace(tzinfo=None)):
         signer.add_auth(request)
     fields = [(name.encode(), value.encode()) for name, value in request.headers.items()]
     if "host" not in {name.lower() for name, _ in fields}:
@@ -215,9 +212,7 @@ SUITE = [
     [case[1:] for case in SUITE],
     ids=[c[0] for c in SUITE],
 )
-def test_the_published_suite(
-    method: str, path: str, query: str, extra: Fields, body: bytes, signature: str
-) -> None:
+def test_the_published_suite(method: str, path: str, query: str, extra: Fields, body: bytes, signature: str) -> None:
     names = sorted(["host", "x-amz-date", *(name.decode().lower() for name, _ in extra)])
     header = (
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
@@ -229,9 +224,7 @@ def test_the_published_suite(
         (b"X-Amz-Date", b"20150830T123600Z"),
         (b"Authorization", header.encode()),
     ]
-    signed = sigv4.parse_authorization(
-        method, path, query, fields, required_signed_headers=("host", "x-amz-date")
-    )
+    signed = sigv4.parse_authorization(method, path, query, fields, required_signed_headers=("host", "x-amz-date"))
     sigv4.verify(
         signed,
         SECRET,
@@ -277,9 +270,7 @@ def test_dropped_or_added_headers() -> None:
     assert refusal(replaced(fields, "Content-Type", None)).code == "IncompleteSignatureException"
     for name in (b"X-Amz-Security-Token", b"x-amz-content-sha256", b"X-AMZ-Anything"):
         error = refusal([*fields, (name, b"x")])
-        assert (
-            error.message == f"'{name.decode().lower()}' must be a 'SignedHeader' in the AWS Authorization."
-        )
+        assert error.message == f"'{name.decode().lower()}' must be a 'SignedHeader' in the AWS Authorization."
     check(
         [
             *fields,
@@ -328,8 +319,7 @@ def test_an_empty_secret_never_verifies_even_when_signed_with_it() -> None:
     forged = sigv4.signature_of(signed, sha256(BODY), sigv4.signing_key("", "20261123", "eu-west-1", "ecr"))
     header = authorization(fields)[:-64] + forged
     assert (
-        refusal(replaced(fields, "Authorization", header.encode()), secret=None).code
-        == "UnrecognizedClientException"
+        refusal(replaced(fields, "Authorization", header.encode()), secret=None).code == "UnrecognizedClientException"
     )
 
 
@@ -353,9 +343,7 @@ def test_only_a_signed_payload_is_accepted(mode: str) -> None:
     assert refusal(fields).code == "InvalidSignatureException"
 
 
-@pytest.mark.parametrize(
-    "name", ["X-Amz-Signature", "x-amz-credential", "X-Amz-Algorithm", "X-Amz-Security-Token"]
-)
+@pytest.mark.parametrize("name", ["X-Amz-Signature", "x-amz-credential", "X-Amz-Algorithm", "X-Amz-Security-Token"])
 def test_credentials_in_the_query_are_refused(name: str) -> None:
     assert refusal(sign(target=f"/?{name}=x"), query=f"{name}=x").code == "IncompleteSignatureException"
     without = [field for field in sign() if field[0] != b"Authorization"]
@@ -526,8 +514,18 @@ _FRAGMENTS = st.sampled_from(
         "a/20261123/r/ecr/aws4_request",
         "SignedHeaders=",
         "host;x-amz-date;x-amz-target",
+        "Signature=",
+        "0" * 64,
+        ", ",
+        ",",
+        "/",
+        ";",
+        "=",
+        "٣",
+        "20261123T071500Z",
+        "\x00",
+        "�",
     ]
-    + ["Signature=", "0" * 64, ", ", ",", "/", ";", "=", "\u0663", "20261123T071500Z", "\x00", "\ud800"]
 )
 
 

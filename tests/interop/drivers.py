@@ -275,5 +275,5 @@ DRIVERS: Final[dict[Client, type[Driver]]] = {
     CONTAINERD: Containerd,
     CONTAINERD_2: Containerd,
 }
-REASON_UNSEEN: Final = frozenset({CONTAINERD, CONTAINERD_2})
+REASON_UNSEEN: Final = frozenset({CONTAINERD})
 """Clients that show a refusal's status and not its text."""

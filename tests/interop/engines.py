@@ -11,6 +11,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from .images import ARCHITECTURE
 from .programs import daemon
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ state = "{folder}/state"
   config_path = "{folder}/hosts"
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "native"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux/{architecture}"
+  snapshotter = "native"
 """
+"""One file for containerd 1 and 2; each ignores what only the other has."""
 
 PLAIN_HTTP_HOST = """\
 server = "http://{host}"
@@ -93,7 +98,7 @@ def containerd(
     (hosts / "hosts.toml").write_text(PLAIN_HTTP_HOST.format(host=registry_host))
     socket = folder / "containerd.sock"
     configuration = folder / "config.toml"
-    configuration.write_text(CONTAINERD_CONFIGURATION.format(folder=folder, socket=socket))
+    configuration.write_text(CONTAINERD_CONFIGURATION.format(folder=folder, socket=socket, architecture=ARCHITECTURE))
     ask = [programs["ctr"], "--address", socket, "version"]
     with daemon(
         [programs["containerd"], "--config", configuration],

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 Json = dict[str, Any]
+
+ARCHITECTURE: Final = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+"""This machine's, in Go's words: clients refuse to pull an image for another."""
+OTHER_ARCHITECTURE: Final = "s390x"
 
 
 def sha256(content: bytes) -> str:
@@ -92,15 +97,15 @@ def build_images(folder: Path) -> Images:
     big = layer_of(files_below(SOURCES_BIG), BIG_LAYER_BYTES)
     singles: dict[tuple[str, str], Image] = {}
     for name in ("first", "second"):
-        for architecture in ("amd64", "arm64"):
+        for architecture in (ARCHITECTURE, OTHER_ARCHITECTURE):
             mark = marker_layer(f"{name} {architecture}\n")
             target = folder / f"{name}-{architecture}"
             singles[name, architecture] = write_image(target, architecture, [base, big, mark])
     return Images(
-        singles["first", "amd64"],
-        singles["second", "amd64"],
-        write_index(folder / "first-index", [singles["first", "amd64"], singles["first", "arm64"]]),
-        write_index(folder / "second-index", [singles["second", "amd64"], singles["second", "arm64"]]),
+        singles["first", ARCHITECTURE],
+        singles["second", ARCHITECTURE],
+        write_index(folder / "first-index", [singles["first", ARCHITECTURE], singles["first", OTHER_ARCHITECTURE]]),
+        write_index(folder / "second-index", [singles["second", ARCHITECTURE], singles["second", OTHER_ARCHITECTURE]]),
     )
 
 

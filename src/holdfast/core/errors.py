@@ -332,6 +332,21 @@ class StorageFailed(HoldfastError):
     fault: ClassVar[str] = "server"
 
 
+class GuardRefused(HoldfastError):
+    """A trigger or key of the database refused a change that would break a promise: a bug of ours, caught in time."""
+
+    fault: ClassVar[str] = "server"
+
+
+class DatabaseBusy(HoldfastError):
+    """Another program holds the database's write lock for too long."""
+
+    fault: ClassVar[str] = "operator"
+
+    def __init__(self) -> None:
+        super().__init__("Another program holds the registry's database. Nothing was stored; try again.")
+
+
 class BlobCorrupt(HoldfastError):
     """Bytes on disk that do not hash to their name; never served to their end."""
 

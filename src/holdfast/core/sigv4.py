@@ -158,9 +158,7 @@ def parse_authorization(
     access_key_id, date, region, service = _credential(parameters["Credential"])
     signature = parameters["Signature"]
     if not _SHA256_HEX.fullmatch(signature):
-        raise IncompleteSignature(
-            "The Signature of the Authorization header must be 64 lower-case hexadecimal digits."
-        )
+        raise IncompleteSignature("The Signature of the Authorization header must be 64 lower-case hexadecimal digits.")
     names = _signed_header_names(parameters["SignedHeaders"])
     _check_cover(names, headers, repeated, required_signed_headers)
     values = {name: _text(name, headers[name]) for name in names}
@@ -217,9 +215,7 @@ def verify(
     # All three are computed before any is acted on: timing must not tell an unknown key from a wrong one.
     same_signature = hmac.compare_digest(expected, signed.signature)
     same_payload = signed.payload_sha256 is None or hmac.compare_digest(signed.payload_sha256, payload)
-    same_token = hmac.compare_digest(
-        (signed.session_token or _EMPTY).encode(), (session_token or _EMPTY).encode()
-    )
+    same_token = hmac.compare_digest((signed.session_token or _EMPTY).encode(), (session_token or _EMPTY).encode())
     if not secret or not same_token:
         raise UnrecognizedClient
     if not (same_signature and same_payload):
@@ -260,17 +256,13 @@ def _index(fields: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, bytes], set
 def _refuse_query_credentials(raw_query: str) -> None:
     names = {pair.partition("=")[0].lower() for pair in raw_query[:MAX_TARGET_CHARACTERS].split("&")}
     if names & _QUERY_CREDENTIALS:
-        raise IncompleteSignature(
-            "Credentials in the query are not accepted. Sign with the Authorization header only."
-        )
+        raise IncompleteSignature("Credentials in the query are not accepted. Sign with the Authorization header only.")
 
 
 def _parameters(authorization: str) -> dict[str, str]:
     """Split `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...` into its three parameters."""
     if len(authorization) > MAX_AUTHORIZATION_CHARACTERS:
-        raise IncompleteSignature(
-            f"The Authorization header is longer than {MAX_AUTHORIZATION_CHARACTERS} characters."
-        )
+        raise IncompleteSignature(f"The Authorization header is longer than {MAX_AUTHORIZATION_CHARACTERS} characters.")
     algorithm, _, rest = authorization.strip(_OPTIONAL_WHITESPACE).partition(" ")
     if algorithm != ALGORITHM:
         raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{_echo(algorithm)}'. Use {ALGORITHM}.")
@@ -309,9 +301,7 @@ def _credential(credential: str) -> tuple[str, str, str, str]:
             f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{_echo(terminator)}'."
         )
     if not (
-        _ACCESS_KEY_ID.fullmatch(access_key_id)
-        and _SCOPE_PART.fullmatch(region)
-        and _SCOPE_PART.fullmatch(service)
+        _ACCESS_KEY_ID.fullmatch(access_key_id) and _SCOPE_PART.fullmatch(region) and _SCOPE_PART.fullmatch(service)
     ):
         raise IncompleteSignature("The Credential of the Authorization header has a malformed element.")
     if not _DATE.fullmatch(date):
@@ -322,13 +312,9 @@ def _credential(credential: str) -> tuple[str, str, str, str]:
 def _signed_header_names(listed: str) -> tuple[str, ...]:
     names = tuple(listed.split(";"))
     if len(names) > MAX_SIGNED_HEADERS:
-        raise IncompleteSignature(
-            f"More than {MAX_SIGNED_HEADERS} SignedHeaders in the Authorization header."
-        )
+        raise IncompleteSignature(f"More than {MAX_SIGNED_HEADERS} SignedHeaders in the Authorization header.")
     if not all(_HEADER_NAME.fullmatch(name) for name in names) or "authorization" in names:
-        raise IncompleteSignature(
-            "The SignedHeaders of the Authorization header must be lower-case header names."
-        )
+        raise IncompleteSignature("The SignedHeaders of the Authorization header must be lower-case header names.")
     if any(left >= right for left, right in pairwise(names)):
         raise IncompleteSignature(
             "The SignedHeaders of the Authorization header must be sorted and without repetition."
@@ -344,9 +330,7 @@ def _check_cover(
         if name not in headers:
             raise IncompleteSignature(f"The SignedHeader '{_echo(name)}' is not in the request.")
         if name in repeated:
-            raise IncompleteSignature(
-                f"The SignedHeader '{_echo(name)}' stands more than once in the request."
-            )
+            raise IncompleteSignature(f"The SignedHeader '{_echo(name)}' stands more than once in the request.")
     signed = frozenset(names)
     for name in required:
         if name not in signed:
@@ -373,9 +357,7 @@ def _timestamp(values: Mapping[str, str], headers: Mapping[str, bytes]) -> tuple
     if timestamp is None:
         kind = "'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."
         raise IncompleteSignature(
-            kind
-            if "x-amz-date" in headers
-            else "Authorization header requires existence of a 'X-Amz-Date' header."
+            kind if "x-amz-date" in headers else "Authorization header requires existence of a 'X-Amz-Date' header."
         )
     timestamp = timestamp.strip(_OPTIONAL_WHITESPACE)
     match = _TIMESTAMP.fullmatch(timestamp)
@@ -406,9 +388,7 @@ def _check_time(signed: SignedRequest, now: datetime) -> None:
     shown = now.astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
     if away_seconds < -WINDOW.total_seconds():
         edge = (now - WINDOW).astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
-        raise InvalidSignature(
-            f"Signature expired: {signed.timestamp} is now earlier than {edge} ({shown} - 15 min.)"
-        )
+        raise InvalidSignature(f"Signature expired: {signed.timestamp} is now earlier than {edge} ({shown} - 15 min.)")
     if away_seconds > WINDOW.total_seconds():
         edge = (now + WINDOW).astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
         raise InvalidSignature(

@@ -82,6 +82,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.AccessDenied: ("AccessDeniedException",),
     errors.StorageFull: ("ServiceUnavailableException",),
     errors.StorageFailed: ("ServiceUnavailableException",),
+    errors.DatabaseBusy: ("ServiceUnavailableException",),
+    errors.GuardRefused: ("ServerException",),
     errors.BlobCorrupt: ("ServerException",),
     errors.ConfigurationInvalid: ("ServerException",),
 }

@@ -38,6 +38,7 @@ _ONCE: Final = frozenset(
 _METHODS: Final = {
     name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
+_VERSION_BYTES: Final = 9  # SP HTTP/1.1
 _HTTP11: Final = b" HTTP/1.1\r\n"
 _HTTP10: Final = b" HTTP/1.0\r\n"
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
@@ -92,7 +93,8 @@ class HeadReader:
     """
 
     __slots__ = (
-        "_fields", "_limits", "_parser", "_target", "expects_continue", "keep_alive", "length", "peer", "scheme",
+        "_fields", "_headers", "_limits", "_parser", "_tail", "_target", "expects_continue", "keep_alive", "length",
+        "peer", "scheme",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -104,6 +106,8 @@ class HeadReader:
         self.expects_continue = False
         self._limits = limits
         self._fields: list[tuple[bytes, bytes]] = []
+        self._headers: dict[str, str] = {}
+        self._tail = b""
         self._target = b""
         self._parser = httptools.HttpRequestParser(self)
 
@@ -121,71 +125,84 @@ class HeadReader:
 
     def read(self, head: bytes, request_id: str) -> Request:
         """Read one head, from the method's first byte to the empty line included; raises only `Refused`."""
-        self._fields = fields = []
-        parser = self._parser
-        try:
-            parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
-            # `Upgrade` is never followed: the request is answered as the HTTP/1.1 it also is (RFC 9110, 7.8).
-            self._parser = httptools.HttpRequestParser(self)
-        except httptools.HttpParserError as error:
-            raise Refused(400, f"not an HTTP/1.1 request: {error}") from None
-        # Our reading and llhttp's must agree: one line per field, single spaces in the request line.
-        if head.count(b"\r\n") != len(fields) + 2:
-            raise Refused(400, "not an HTTP/1.1 request: malformed header lines")
-        method = parser.get_method()
+        line_end = head.find(b"\r\n")
+        tail = head[max(0, line_end - _VERSION_BYTES) :]
+        # A client sends the same fields with every request of a pull. What equals the last request's, byte for byte
+        # from the version on, has been read and checked; llhttp is given the request line alone.
+        known = tail == self._tail
+        if not known:
+            self._tail = b""
+            self._fields = []
+        self._feed(head[: line_end + 2] + b"\r\n" if known else head)
+        method = self._parser.get_method()
         target = self._target
-        version_at = len(method) + len(target) + 1
-        version = head[version_at : version_at + len(_HTTP11)]
-        if version != _HTTP11 and version != _HTTP10:  # noqa: PLR1714  twice as fast as a tuple
+        if len(method) + len(target) + _VERSION_BYTES + 1 != line_end:
             raise Refused(400, "the request line must be METHOD SP target SP HTTP/1.1")
-        headers = self._join_fields(fields)
-        host = headers.get("host")
-        if host is None or not is_authority(host):
-            raise Refused(400, "exactly one valid Host header is needed")
         if len(target) > self._limits.target_bytes:
             raise Refused(414, f"the request target is longer than {self._limits.target_bytes} bytes")
+        if not known:
+            self._read_fields(tail)
         path, _, query = target.decode("latin-1").partition("?")
         if path[:1] != "/" or b"#" in target or not target.isascii():
             path, _, query = _origin_form(target).partition("?")
-        http11 = version == _HTTP11
-        length: int | None = 0
-        if "content-length" in headers or "transfer-encoding" in headers:
-            # llhttp waits for the body, which never reaches it: bodies are framed here.
-            self._parser = httptools.HttpRequestParser(self)
-            length = _body_length(headers, http11=http11)
-        self.length = length
-        self.keep_alive = http11 and not ("connection" in headers and _asks_to_close(headers["connection"]))
-        self.expects_continue = http11 and "expect" in headers and _expects_continue(headers["expect"], length)
         return Request(
             _METHODS.get(method) or _other_method(method),
-            path, query, headers, NO_BODY, fields, host, self.peer, self.scheme, request_id,
+            path, query, self._headers, NO_BODY, self._fields, self._headers["host"], self.peer, self.scheme, request_id,
         )  # fmt: skip
 
-    def _join_fields(self, fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    def _feed(self, head: bytes) -> None:
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            # `Upgrade` is never followed: the request is answered as the HTTP/1.1 it also is (RFC 9110, 7.8).
+            pass
+        except httptools.HttpParserError as error:
+            raise Refused(400, f"not an HTTP/1.1 request: {error}") from None
+
+    def _read_fields(self, tail: bytes) -> None:
+        """Take in the version and the fields that llhttp found, and decide what they say of body and connection."""
+        fields = self._fields
+        http11 = tail.startswith(_HTTP11)
+        if not http11 and not tail.startswith(_HTTP10):
+            raise Refused(400, "the request line must be METHOD SP target SP HTTP/1.1")
+        if tail.count(b"\r\n") != len(fields) + 2:  # our reading and llhttp's must agree: one line per field
+            raise Refused(400, "not an HTTP/1.1 request: malformed header lines")
         if len(fields) > self._limits.header_fields:
             raise Refused(431, f"more than {self._limits.header_fields} header fields")
-        headers: dict[str, str] = {}
-        for name_sent, value_sent in fields:
-            name = name_sent.decode("latin-1").lower()  # llhttp lets only token characters through, all ASCII
-            value = value_sent.decode("latin-1").strip(" \t")
-            if name not in headers:
-                headers[name] = value
-            elif name in _ONCE:
-                raise Refused(400, f"the {name} header is repeated")
-            else:
-                headers[name] += ", " + value
-        return headers
+        headers = self._headers = _join_fields(fields)
+        if not is_authority(headers.get("host", "")):
+            raise Refused(400, "exactly one valid Host header is needed")
+        length = self.length = _body_length(headers, http11=http11)
+        self.keep_alive = http11 and not _asks_to_close(headers.get("connection"))
+        self.expects_continue = http11 and _expects_continue(headers.get("expect"), length)
+        if length == 0 and "content-length" not in headers and "upgrade" not in headers:
+            self._tail = tail
+        else:  # llhttp waits for a body, which never reaches it: bodies are framed here
+            self._parser = httptools.HttpRequestParser(self)
 
 
-def _asks_to_close(connection: str) -> bool:
-    return "close" in [option.strip() for option in connection.lower().split(",")]
+def _join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name_sent, value_sent in fields:
+        name = name_sent.decode("latin-1").lower()  # llhttp lets only token characters through, all ASCII
+        value = value_sent.decode("latin-1").strip(" \t")
+        if name not in headers:
+            headers[name] = value
+        elif name in _ONCE:
+            raise Refused(400, f"the {name} header is repeated")
+        else:
+            headers[name] += ", " + value
+    return headers
 
 
-def _expects_continue(expect: str, length: int | None) -> bool:
-    if expect.lower() != "100-continue":
+def _asks_to_close(connection: str | None) -> bool:
+    return connection is not None and "close" in [option.strip() for option in connection.lower().split(",")]
+
+
+def _expects_continue(expect: str | None, length: int | None) -> bool:
+    if expect is not None and expect.lower() != "100-continue":
         raise Refused(417, "the only expectation known is 100-continue")
-    return length != 0
+    return expect is not None and length != 0
 
 
 def _other_method(method: bytes) -> str:
@@ -210,13 +227,15 @@ def _origin_form(target: bytes) -> str:
 def _body_length(headers: dict[str, str], *, http11: bool) -> int | None:
     """Return the body's length in bytes, None when it is chunked; anything two readers may differ on is refused."""
     coding = headers.get("transfer-encoding")
-    length = headers.get("content-length", "")
+    length = headers.get("content-length")
     if coding is not None:
-        if "content-length" in headers:
+        if length is not None:
             raise Refused(400, "both Content-Length and Transfer-Encoding")
         if coding.lower() != "chunked" or not http11:
             raise Refused(400, "the only transfer coding taken is chunked, in HTTP/1.1")
         return None
+    if length is None:
+        return 0
     if not length.isascii() or not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
         raise Refused(400, "Content-Length must be a number of bytes")
     return int(length)

@@ -27,6 +27,7 @@ from holdfast.registry.images import MAX_TAGS_PER_PUSH
 
 if TYPE_CHECKING:
     from holdfast.core.manifest import Manifest
+    from holdfast.faces.kept_answers import KeptAnswers
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.blobs import Blobs
     from holdfast.registry.images import Images
@@ -85,6 +86,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.AccessDenied: (403, "DENIED"),
     errors.StorageFull: (503, "UNAVAILABLE"),
     errors.StorageFailed: (503, "UNAVAILABLE"),
+    errors.DatabaseBusy: (503, "UNAVAILABLE"),
+    errors.GuardRefused: (500, "UNAVAILABLE"),
     errors.BlobCorrupt: (500, "UNAVAILABLE"),
     errors.ConfigurationInvalid: (500, "UNAVAILABLE"),
 }
@@ -134,6 +137,7 @@ class OCIFace:
         images: Images,
         blobs: Blobs,
         uploads: Uploads,
+        kept: KeptAnswers,
         *,
         challenge: str = "basic",
     ) -> None:
@@ -144,6 +148,7 @@ class OCIFace:
         self._images = images
         self._blobs = blobs
         self._uploads = uploads
+        self._kept = kept
         self._challenge = challenge
         self._routes: dict[tuple[str, str], _Route] = {
             ("base", "GET"): self._get_base,
@@ -168,6 +173,11 @@ class OCIFace:
     async def answer(self, request: Request) -> Response:
         """Answer one request; every expected failure becomes the specification's JSON error."""
         try:
+            kept = self._kept.get(request.method, request.path)
+            if kept is not None and "if-none-match" not in request.headers:
+                caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
+                self._images.require_readable(caller, self._registries.default, kept.repository)
+                return kept.response
             target = _target(request.path)
             caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
             if target.name:
@@ -236,6 +246,7 @@ class OCIFace:
 
     async def _get_manifest(self, call: _Call) -> Response:
         reference = parse_reference(call.reference)
+        before = self._kept.before()
         stored = self._images.get(call.caller, call.registry, call.name, reference)
         etag = f'"{stored.digest}"'
         headers = (
@@ -247,7 +258,8 @@ class OCIFace:
         )
         if has_current(call.request, etag):
             return Response(304, headers)
-        return Response(200, headers, stored.payload)
+        response = Response(200, headers, stored.payload)
+        return self._kept.keep(call.request.method, call.request.path, call.name, response, before)
 
     async def _put_manifest(self, call: _Call) -> Response:
         reference = parse_reference(call.reference)
@@ -294,8 +306,10 @@ class OCIFace:
 
     async def _head_blob(self, call: _Call) -> Response:
         digest = Digest.parse(call.reference)
+        before = self._kept.before()
         blob = self._blobs.find(call.caller, call.registry, call.name, digest)
-        return Response(200, blob_headers(digest), length=blob.size_bytes)
+        response = Response(200, blob_headers(digest), length=blob.size_bytes)
+        return self._kept.keep(call.request.method, call.request.path, call.name, response, before)
 
     async def _get_blob(self, call: _Call) -> Response:
         digest = Digest.parse(call.reference)

@@ -77,9 +77,7 @@ class InvalidParameter(Exception):
     def __init__(self, violation: Violation, code: str = _INVALID_PARAMETER) -> None:
         self.code = code
         self.path = violation.path
-        self.message = (
-            f"Invalid parameter at '{violation.path}' failed to satisfy constraint: '{violation.why}'"
-        )
+        self.message = f"Invalid parameter at '{violation.path}' failed to satisfy constraint: '{violation.why}'"
         super().__init__(self.message)
 
 
@@ -131,8 +129,7 @@ class ServiceModel:
             self.signing_name: Final[str] = metadata.get("signingName", metadata["endpointPrefix"])
             compiler = _Compiler(document["shapes"])
             self._operations: Final = {
-                name: compiler.operation(name, described)
-                for name, described in document["operations"].items()
+                name: compiler.operation(name, described) for name, described in document["operations"].items()
             }
             self._errors: Final = {
                 code: compiler.error(code)
@@ -140,9 +137,7 @@ class ServiceModel:
                 if described.get("exception")
             }
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-            raise ModelInvalid(
-                f"the service model cannot be used: {type(error).__name__}: {error}"
-            ) from error
+            raise ModelInvalid(f"the service model cannot be used: {type(error).__name__}: {error}") from error
 
     @classmethod
     def from_botocore(cls, service: str) -> ServiceModel:
@@ -153,9 +148,7 @@ class ServiceModel:
                 for name in ("service-2.json.gz", "service-2.json"):
                     if (folder / name).is_file():
                         return cls.from_file(folder / name)
-        raise ModelInvalid(
-            f"no model of the service {service!r}: the package botocore is missing or incomplete"
-        )
+        raise ModelInvalid(f"no model of the service {service!r}: the package botocore is missing or incomplete")
 
     @classmethod
     def from_file(cls, path: Path) -> ServiceModel:
@@ -286,12 +279,7 @@ def _blob_span(operation: Operation, body: bytes) -> tuple[int, int] | None:
     key = f'"{operation.blob}"'.encode()
     at = body.find(key)
     quote = body.find(b'"', at + len(key))
-    if (
-        at < 0
-        or quote < 0
-        or body.find(key, quote) >= 0
-        or body[at + len(key) : quote].strip(b" \t\r\n") != b":"
-    ):
+    if at < 0 or quote < 0 or body.find(key, quote) >= 0 or body[at + len(key) : quote].strip(b" \t\r\n") != b":":
         return None
     start = quote + 1
     end = body.find(b'"', start)
@@ -346,9 +334,7 @@ class _Compiler:
         if kind == "structure":
             structure = StructureShape(name, *bounds, required=tuple(described.get("required", ())))
             self._made[name] = structure
-            structure.members.update(
-                {key: self._shape(ref["shape"]) for key, ref in described["members"].items()}
-            )
+            structure.members.update({key: self._shape(ref["shape"]) for key, ref in described["members"].items()})
             return structure
         if kind == "list":
             listed = ListShape(name, *bounds)
@@ -364,9 +350,7 @@ class _Compiler:
         return self._made[name]
 
 
-def _scalar(
-    name: str, kind: str, bounds: tuple[float | None, float | None], described: Mapping[str, Any]
-) -> Shape:
+def _scalar(name: str, kind: str, bounds: tuple[float | None, float | None], described: Mapping[str, Any]) -> Shape:
     if kind == "string":
         pattern = described.get("pattern")
         try:

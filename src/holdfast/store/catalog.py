@@ -149,7 +149,8 @@ def insert_repository(
     """Write a new repository; the caller looked before, in the same transaction, that the name is free."""
     txn.run(
         "INSERT INTO repositories "
-        "(registry_id, name, tag_mutability, scan_on_push, encryption, created_at, created_by) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "(registry_id, name, tag_mutability, scan_on_push, encryption, created_at, created_by) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
         registry_id,
         name,
         settings.mode,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
 from importlib import resources
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import apsw
 
-from holdfast.core.errors import ConfigurationInvalid, HoldfastError, StorageFailed, StorageFull
+from holdfast.core.errors import ConfigurationInvalid, DatabaseBusy, GuardRefused, HoldfastError, StorageFailed, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from holdfast.store.database import Row, Transaction, Value
 
 T = TypeVar("T")
+
+_LOGGER: Final = logging.getLogger("holdfast.database")
 
 LEAST_SQLITE: Final = (3, 51, 3)
 """Older versions can corrupt a WAL that two connections write and reset at once (fixed in 3.51.3)."""
@@ -115,10 +118,10 @@ class SQLiteDatabase:
             for job in batch:
                 _run(job, statements)
             self._writer.execute("COMMIT")
-        except apsw.FullError:
+        except (apsw.FullError, apsw.BusyError) as error:
             self._roll_back()
             for job in batch:
-                job.error = StorageFull()
+                job.error = StorageFull() if isinstance(error, apsw.FullError) else DatabaseBusy()
         except Exception as error:  # noqa: BLE001 - whatever broke the commit, every job of it must hear of it
             self._roll_back()
             self._failed = error
@@ -175,7 +178,11 @@ def _run(job: _Job, statements: _Statements) -> None:
     try:
         job.result = job.run(statements)
     except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError):
-        raise
+        raise  # the whole batch is lost, not this job alone
+    except apsw.ConstraintError as error:
+        _LOGGER.exception("the database refused a change")
+        job.error = GuardRefused(str(error))
+        connection.execute("ROLLBACK TO job")
     except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this job
         job.error = error
         connection.execute("ROLLBACK TO job")

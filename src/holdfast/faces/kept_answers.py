@@ -1,0 +1,63 @@
+"""Answers to reads, kept as long as nothing at all was written.
+
+Most requests of a registry ask again for what was just asked. An answer is kept, encoded, with the number of commits
+at which it was read, and given again only while that number stands: any commit, of whatever, lets all of them fall. So
+a kept answer never outlives the tag, the repository or the manifest it speaks of. The right to read is not kept: it is
+asked for each time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from holdfast.faces.http import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_KEPT: Final = 4_096
+MAX_KEPT_BYTES: Final = 64 * 1024
+"""A larger manifest is read anew each time, so that all kept answers together stay small."""
+
+
+class Kept(NamedTuple):
+    """An answer, and the repository it is about."""
+
+    repository: str
+    response: Response
+    commits: int
+
+
+class KeptAnswers:
+    """Answers by what was asked: the method and the path."""
+
+    def __init__(self, commits: Callable[[], int]) -> None:
+        """`commits` gives a number that differs after each commit and is odd while one is under way."""
+        self._commits = commits
+        self._kept: dict[tuple[str, str], Kept] = {}
+
+    def get(self, method: str, path: str) -> Kept | None:
+        """Return the answer to this, if nothing was written since."""
+        kept = self._kept.get((method, path))
+        return kept if kept is not None and kept.commits == self._commits() else None
+
+    def before(self) -> int:
+        """Return what `keep` wants to know: the number of commits before the answer was read."""
+        return self._commits()
+
+    def keep(self, method: str, path: str, repository: str, response: Response, before: int) -> Response:
+        """Keep an answer unless something was written while it was read, and return it."""
+        if before % 2 or before != self._commits():
+            return response
+        if isinstance(response.body, bytes) and len(response.body) > MAX_KEPT_BYTES:
+            return response
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        frozen = Response.frozen(
+            response.status,
+            response.headers,
+            response.body if isinstance(response.body, bytes) else None,
+            length=response.length,
+        )
+        self._kept[method, path] = Kept(repository, frozen, before)
+        return frozen
