@@ -32,7 +32,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "prometheus_client": {"faces/operations.py"},
     "click": {"cli/*"},
     "rich": {"cli/*"},
-    "urllib3": {"client/oci.py"},
+    "urllib3": {"client/oci.py", "client/transport.py"},
 }
 """Library -> the only files that may know it."""
 

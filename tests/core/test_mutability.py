@@ -261,9 +261,9 @@ def test_no_filter_costs_more_than_linear_work(pattern: str, tag: str) -> None:
     def seconds(text: str) -> float:
         best = 1.0
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()
             matches(pattern, text)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     # A backtracking matcher takes the age of the universe here; a quadratic one, seconds.

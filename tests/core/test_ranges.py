@@ -30,6 +30,8 @@ WHOLE = None
         ("bytes=-11", (0, 10)),
         ("bytes=-9999999999999999999", (0, 10)),
         ("bytes=000-003", (0, 4)),
+        ("bytes= 0-5", (0, 6)),
+        ("bytes=\t0-5 ", (0, 6)),
     ],
 )
 def test_a_range_picks_its_bytes(header: str, expected: tuple[int, int]) -> None:
@@ -80,7 +82,7 @@ def test_what_is_no_single_range_of_bytes_means_the_whole(header: str) -> None:
     assert select(header, 10) is WHOLE
 
 
-@pytest.mark.parametrize("header", ["bytes=1 0-20", "bytes=0-1 0", "by tes=0-5", "bytes=0- 5"])
+@pytest.mark.parametrize("header", ["bytes=1 0-20", "bytes=0-1 0", "by tes=0-5", "bytes=0- 5", "bytes =0-5"])
 def test_a_space_inside_a_range_is_not_read_as_nothing(header: str) -> None:
     assert select(header, 100) is WHOLE
 

@@ -125,12 +125,12 @@ def test_a_reference_with_a_colon_is_a_digest_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("text", ["a" * 100_000, "a-" * 50_000, "a/" * 50_000, "-" * 100_000, "a" + "_" * 100_000])
 def test_the_length_is_looked_at_before_the_grammar(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(NameInvalid) as refused:
         parse_repository_name(text)
     with pytest.raises(TagInvalid) as also_refused:
         parse_tag(text)
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
     for error in (refused.value, also_refused.value):
         assert len(error.message) + len(str(error.detail)) < 1_000
 
@@ -139,10 +139,10 @@ def test_the_length_is_looked_at_before_the_grammar(text: str) -> None:
 def test_the_grammar_does_not_backtrack_within_the_limit(tail: str) -> None:
     for piece in ("a-", "a--", "a/", "a.", "a__"):
         text = (piece * 200)[:250].rstrip("-/._") + tail
-        began = time.perf_counter()
+        began = time.thread_time()
         with contextlib.suppress(NameInvalid):
             parse_repository_name(text)
-        assert time.perf_counter() - began < 0.05
+        assert time.thread_time() - began < 0.05
 
 
 _NEAR = st.text("aZ0-_./: \n\u0663", max_size=14)

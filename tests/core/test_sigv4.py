@@ -147,7 +147,13 @@ def test_a_declared_payload_hash_is_compared_with_the_bytes_that_came() -> None:
     headers = {"X-Amz-Target": TARGET, "X-Amz-Content-SHA256": sha256(BODY)}
     assert check(sign(headers=headers)).payload_sha256 == sha256(BODY)
     lie = {"X-Amz-Target": TARGET, "X-Amz-Content-SHA256": sha256(b"other")}
-    assert refusal(sign(headers=lie)).code == "InvalidSignatureException"
+    fields = sign(headers=lie)
+    assert refusal(fields).code == "InvalidSignatureException"
+    # The same lie, signed over the true hash: the header alone is false.
+    signed = sigv4.parse_authorization("POST", "/", "", fields)
+    key = sigv4.signing_key(SECRET, signed.date, signed.region, signed.service)
+    header = authorization(fields)[:-64] + sigv4.signature_of(signed, sha256(BODY), key)
+    assert refusal(replaced(fields, "Authorization", header.encode())).code == "InvalidSignatureException"
 
 
 # --- values that AWS published --------------------------------------------------------------------------------------

@@ -109,17 +109,17 @@ def test_nesting_ends_at_the_limit(opening: bytes, closing: bytes) -> None:
 @pytest.mark.parametrize("depth", [65, 1_000, 100_000, 1_000_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"annotations":', b"}"), (b"[", b"")])
 def test_a_depth_bomb_is_refused_without_harm(depth: int, opening: bytes, closing: bytes) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(StrictJSONError):
         parse(opening * depth + b"1" + closing * depth)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_wide_document_is_read_in_linear_time() -> None:
     content = json.dumps({f"key-{number}": [number] * 3 for number in range(50_000)}).encode()
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(parse(content)) == 50_000
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @given(st.binary(max_size=40) | st.text('{}[]",:0123456789.eE-+\\ualse trun\n\ud800', max_size=30).map(

@@ -439,21 +439,32 @@ def test_big_bodies_mean_the_same_however_they_are_spelled(body: str) -> None:
     assert MODEL.parse("UploadLayerPart", body.encode())["layerPartBlob"] == b"ABC" * 30_000
 
 
-def test_look_alikes_of_the_blob_are_not_the_blob() -> None:
-    rest = json.dumps(part("QQ==")).replace('"layerPartBlob"', '"\\u006cayerPartBlob"')[1:]
-    for decoy in (
+@pytest.mark.parametrize("blob", ["QQ==", ""])
+@pytest.mark.parametrize("key", ['"layerPartBlob"', '"\\u006cayerPartBlob"'])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "decoy",
+    [
         f'"other": {{"layerPartBlob": "{BIG}"}}',
         f'"\\"layerPartBlob": "{BIG}"',
         f'"other": ["layerPartBlob", "{BIG}"]',
-    ):
-        body = f"{{{decoy}, {rest}".encode()
-        assert MODEL.parse("UploadLayerPart", body)["layerPartBlob"] == b"A"
-    for twice in (
-        f'{{"layerPartBlob": "{BIG}", {rest}',
-        json.dumps(part(BIG))[:-1] + ', "layerPartBlob": ""}',
-    ):
+        f'"other": "layerPartBlob", "more": "{BIG}"',
+    ],
+)
+def test_look_alikes_of_the_blob_are_not_the_blob(decoy: str, first: bool, key: str, blob: str) -> None:  # noqa: FBT001
+    rest = json.dumps(part(blob)).replace('"layerPartBlob"', key)[1:-1]
+    body = f"{{{decoy}, {rest}}}" if first else f"{{{rest}, {decoy}}}"
+    assert MODEL.parse("UploadLayerPart", body.encode())["layerPartBlob"] == base64.b64decode(blob)
+
+
+def test_a_blob_that_stands_elsewhere_is_missing_and_one_that_stands_twice_is_refused() -> None:
+    rest = {key: value for key, value in part("").items() if key != "layerPartBlob"}
+    with pytest.raises(InvalidParameter) as caught:
+        parse("UploadLayerPart", {**rest, "other": {"layerPartBlob": BIG}})
+    assert caught.value.path == "layerPartBlob"
+    for second in ('"layerPartBlob": ""', f'"layerPartBlob": "{BIG}"', '"\\u006cayerPartBlob": ""'):
         with pytest.raises(SerializationError):
-            MODEL.parse("UploadLayerPart", twice.encode())
+            MODEL.parse("UploadLayerPart", f"{json.dumps(part(BIG))[:-1]}, {second}}}".encode())
 
 
 def test_a_big_body_is_refused_for_the_same_reasons_as_a_small_one() -> None:

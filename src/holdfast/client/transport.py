@@ -104,7 +104,6 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     content: bytes
-    url: str
 
 
 def parse_address(text: str) -> SplitResult:
@@ -157,8 +156,7 @@ class Transport:
     ) -> Reply:
         """Send a request and read the answer; a status that is not in `accept` raises RegistryError."""
         with self.stream(method, target, scope=scope, headers=headers, body=body, accept=accept) as response:
-            content = self._read(response, MAX_ANSWER_BYTES)
-            return Reply(response.status, response.headers, content, response.url or target)
+            return Reply(response.status, response.headers, self._read(response, MAX_ANSWER_BYTES))
 
     @contextlib.contextmanager
     def stream(  # noqa: PLR0913 - what a request is made of
@@ -181,7 +179,7 @@ class Transport:
                 raise self._refusal(response)
             yield response
         finally:
-            response.close()
+            _done(response)
 
     def pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         """Give the body of an answer piece by piece, as it was sent; raises RegistryUnreachable when it breaks off."""
@@ -196,14 +194,14 @@ class Transport:
     def _learn_how_to_log_in(self, scope: str) -> None:
         """Ask what the registry wants before a large body goes out in vain."""
         response = self._send("GET", urljoin(self.address, "/v2/"), scope, {}, None)
-        response.close()
+        _done(response)
 
     def _send(
         self, method: str, url: str, scope: str, headers: Mapping[str, str], body: Body | None
     ) -> urllib3.BaseHTTPResponse:
         answered = False
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send_once(method, url, headers | self._authorization(url, scope), body)
+            response = self._send_once(method, url, {**headers, **self._authorization(url, scope)}, body)
             if response.status == _UNAUTHORIZED and not answered and self._heeds(response, url, scope):
                 answered = True
             elif response.status in _REDIRECTS and method in {"GET", "HEAD"} and "location" in response.headers:
@@ -211,8 +209,7 @@ class Transport:
             else:
                 self._asked = True
                 return response
-            response.drain_conn()
-            response.close()
+            _done(response)
         msg = f"{self.address} redirected more than {MAX_REDIRECTS} times."
         raise RegistryUnreachable(msg)
 
@@ -286,7 +283,7 @@ class Transport:
                 raise self._refusal(response)
             token, seconds = _read_token(self._read(response, _ERROR_BYTES), realm)
         finally:
-            response.close()
+            _done(response)
         self._tokens[scope] = (token, now + seconds * 0.9)
         return token
 
@@ -336,6 +333,14 @@ class Transport:
         )
 
 
+def _done(response: urllib3.BaseHTTPResponse) -> None:
+    """Let the connection serve the next request if the answer was read to its end, else close it."""
+    if response.closed:
+        response.release_conn()
+    else:
+        response.close()
+
+
 def _read_token(content: bytes, realm: str) -> tuple[str, float]:
     try:
         document = strict_json.parse(content)
@@ -381,7 +386,5 @@ def _reason(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
         error = inner
-    if isinstance(error, urllib3.exceptions.NewConnectionError) and error.__context__ is not None:
-        error = error.__context__
     text = str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)
     return text.rpartition(": ")[2] or type(error).__name__

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 _DIGITS: Final = "[0-9]{1,19}"
-_RANGE: Final = re.compile(rf"bytes=(?:({_DIGITS})-({_DIGITS})?|-({_DIGITS}))", re.ASCII)
+_RANGE: Final = re.compile(rf"bytes=[ \t]*(?:({_DIGITS})-({_DIGITS})?|-({_DIGITS}))[ \t]*", re.ASCII)
 _SPAN: Final = re.compile(rf"({_DIGITS})-({_DIGITS})", re.ASCII)
 
 
@@ -28,7 +28,7 @@ def select(header: str, size_bytes: int) -> tuple[int, int] | None:
     for them, and answering them has been a way to exhaust servers. A range that ends before it begins is not ignored
     but unsatisfiable, as the OCI conformance tests want it. Raises RangeUnsatisfiable.
     """
-    found = _RANGE.fullmatch(header.replace(" ", ""))
+    found = _RANGE.fullmatch(header)
     if found is None:
         return None
     first, last, suffix = found.groups()
