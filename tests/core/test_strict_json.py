@@ -116,9 +116,9 @@ def test_a_depth_bomb_is_refused_without_harm(depth: int, opening: bytes, closin
 
 
 def test_a_wide_document_is_read_in_linear_time() -> None:
-    content = json.dumps({f"key-{number}": [number] * 3 for number in range(50_000)}).encode()
+    content = json.dumps({f"key-{number}": [number] * 3 for number in range(20_000)}).encode()
     began = time.thread_time()
-    assert len(parse(content)) == 50_000
+    assert len(parse(content)) == 20_000
     assert time.thread_time() - began < 2
 
 

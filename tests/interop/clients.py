@@ -104,7 +104,7 @@ DOCKER_29: Final = Client(
     needs=(CONTAINERD_2, DOCKER),
 )
 CRI: Final = Client(
-    "containerd CRI", PythonPackage("grpcio==1.85.1"), module="grpc", root=True, needs=(CONTAINERD, SKOPEO)
+    "containerd CRI", PythonPackage("grpcio==1.85.1"), module="grpc", root=True, needs=(CONTAINERD,)
 )
 CRANE: Final = Client("crane", GoProgram(("github.com/google/go-containerregistry/cmd/crane",), "v0.22.1"), ("crane",))
 ORAS: Final = Client("oras", GoProgram(("oras.land/oras/cmd/oras",), "v1.3.6"), ("oras",))
@@ -120,15 +120,13 @@ OLD_BUILDX: Final = Client(
     "buildx 0.15",
     GoProgram(("github.com/docker/buildx/cmd/buildx",), "v0.15.1", excludes=True, only_this=True),
     ("buildx",),
-    needs=(SKOPEO,),
 )
-AWS: Final = Client("aws", PythonPackage("awscli==1.46.3"), ("aws",), ask_version=("--version",), needs=(SKOPEO,))
+AWS: Final = Client("aws", PythonPackage("awscli==1.46.3"), ("aws",), ask_version=("--version",))
 BOTO3: Final = Client("boto3", PythonPackage("boto3==1.44.5"), module="boto3")
 TERRAFORM: Final = Client(
     "terraform",
     BroughtAlong("put terraform on PATH, and name a folder of providers in HOLDFAST_TEST_TERRAFORM_PLUGINS"),
     ("terraform",),
-    needs=(SKOPEO,),
 )
 
 CLIENTS: Final = (

@@ -76,6 +76,19 @@ class Image:
         """The digest of the manifest."""
         return sha256(self.manifest)
 
+    @property
+    def media_type(self) -> str:
+        """The type of the manifest."""
+        return INDEX_TYPE if self.children else MANIFEST_TYPE
+
+    @property
+    def blobs(self) -> dict[str, bytes]:
+        """Config and layers by digest, in the order in which a client pushes them; none for an index."""
+        if self.children:
+            return {}
+        manifest = json.loads(self.manifest)
+        return {entry["digest"]: self.blob(entry["digest"]) for entry in [*manifest["layers"], manifest["config"]]}
+
     def blob(self, digest: str) -> bytes:
         """One blob of the layout."""
         return (self.layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
@@ -185,8 +198,8 @@ def write_index(layout: Path, images: Sequence[Image]) -> Image:
     entries = []
     for image in images:
         config = json.loads(image.blob(json.loads(image.manifest)["config"]["digest"]))
-        platform = {"architecture": config["architecture"], "os": config["os"]}
-        entries.append(descriptor(MANIFEST_TYPE, image.manifest, platform=platform))
+        runs_on = {"architecture": config["architecture"], "os": config["os"]}
+        entries.append(descriptor(MANIFEST_TYPE, image.manifest, platform=runs_on))
         link_blobs(image.layout, layout)
     index = as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries})
     write_blobs(layout, [index])

@@ -30,6 +30,8 @@ from .programs import daemon
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .images import Image
+
 ACCOUNT_ID: Final = "123456789012"
 REGION: Final = os.environ.get("HOLDFAST_REGION", "us-east-1")
 REQUEST_SECONDS: Final = 60.0
@@ -91,6 +93,23 @@ class Registry:
         reply = self.request("GET", f"/v2/{repository}/manifests/{reference}", headers={"Accept": EVERY_TYPE})
         assert reply.status == http.client.OK, f"GET {repository}:{reference}: {reply}"
         return reply
+
+    def put_manifest(self, repository: str, reference: str, image: Image) -> Reply:
+        """Put a manifest under a tag or digest; any status is an answer."""
+        headers = {"Content-Type": image.media_type}
+        return self.request("PUT", f"/v2/{repository}/manifests/{reference}", image.manifest, headers)
+
+    def push(self, repository: str, reference: str, image: Image) -> Reply:
+        """Push an image or index as a correct client does: blobs, children by digest, then the tag."""
+        for child in image.children:
+            assert self.push(repository, child.digest, child).status == http.client.CREATED
+        for digest, content in image.blobs.items():
+            begun = self.request("POST", f"/v2/{repository}/blobs/uploads/")
+            assert begun.status == http.client.ACCEPTED, begun
+            path = begun.headers["Location"].removeprefix(self.url)
+            ended = self.request("PUT", f"{path}{'&' if '?' in path else '?'}digest={digest}", content)
+            assert ended.status == http.client.CREATED, ended
+        return self.put_manifest(repository, reference, image)
 
     def tags(self, repository: str) -> list[str]:
         """The tags of a repository."""

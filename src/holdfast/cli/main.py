@@ -1,39 +1,132 @@
-"""The command line: which commands there are, and how a failure ends the process.
-
-Exit codes: 0 done; 1 the check found something; 2 usage; 3 could not finish, part done; 4 refused by a rule.
-"""
+"""The command line: which commands there are, what the help teaches, and how the process ends."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from holdfast.cli.serve import serve
-from holdfast.core.errors import ConfigurationInvalid, HoldfastError, TagHeld
+from holdfast.cli.connection import wants_json
+from holdfast.cli.exits import EXIT_MEANINGS, Exit, explain
+from holdfast.cli.output import tell_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECTIONS: Final = {
+    "Server": ("serve", "demo"),
+    "Repositories and tags": ("repo", "tags", "tag", "forget"),
+    "Images": ("push", "pull"),
+    "People and settings": ("user", "settings"),
+}
+"""The commands as the help lists them."""
+
+PLACES: Final = {
+    "serve": "holdfast.cli.serve:serve",
+    "demo": "holdfast.cli.demo:demo",
+    "repo": "holdfast.cli.repo:repo",
+    "tags": "holdfast.cli.tags:tags",
+    "tag": "holdfast.cli.tag:tag",
+    "forget": "holdfast.cli.tag:forget",
+    "push": "holdfast.cli.image:push",
+    "pull": "holdfast.cli.image:pull",
+    "user": "holdfast.cli.user:user",
+    "settings": "holdfast.cli.settings:settings",
+}
+"""Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""
+
+_BROKEN_PIPE: Final = 141
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="holdfast")
+class Commands(click.Group):
+    """The commands of the tables above."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """List the commands in the order of the sections."""
+        return [name for names in SECTIONS.values() for name in names]
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in PLACES:
+            return None
+        module, _, attribute = PLACES[name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by sections."""
+        longest = max(map(len, PLACES))
+        for section, names in SECTIONS.items():
+            limit = formatter.width - 6 - longest
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(name.ljust(longest), one.get_short_help_str(limit)) for name, one in commands if one is not None]
+                )
+
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; what it raises is told in one place and becomes the exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            # Whoever read our output has had enough; do not write into it again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _BROKEN_PIPE
+        except Exception as error:  # noqa: BLE001 - told in full, and ends the process
+            failure = explain(error)
+            tell_failure(failure, as_json=wants_json(ctx))
+            return int(failure.exit)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("holdfast")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@click.command(
+    "holdfast",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.version_option(_version(), prog_name="holdfast")
 def holdfast() -> None:
-    """Run a container registry whose tags hold fast, and work with it."""
+    """A container registry whose tags hold fast: it speaks to docker and to aws.
+
+    \b
+    Getting started:
+      holdfast demo                                     see it hold, in ten seconds
+      holdfast serve                                    run a registry; it tells the key, once
+      export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=...
+      holdfast repo create demo/app --mutability IMMUTABLE
+      holdfast tags demo/app --history                  after a docker push: what each tag names
+
+    `holdfast COMMAND --help` tells more and shows examples. Commands speak to the server at --endpoint
+    (HOLDFAST_ENDPOINT) as the user of AWS's usual credentials.
+    """  # noqa: D301, D415 - click's mark for lines that stay as they are
 
 
-holdfast.add_command(serve)
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
     try:
-        holdfast.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
+        code = holdfast.main(None if arguments is None else list(arguments), prog_name="holdfast", standalone_mode=False)
+    except click.Abort:
+        click.echo("\nholdfast: stopped.", err=True)
+        sys.exit(Exit.INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
-    except ConfigurationInvalid as error:
-        click.echo(f"holdfast: {error.message}", err=True)
-        sys.exit(2)
-    except HoldfastError as error:
-        click.echo(f"holdfast: {error.message}", err=True)
-        sys.exit(4 if isinstance(error, TagHeld) else 3)
+        sys.exit(Exit.USAGE)
+    sys.exit(code if isinstance(code, int) else Exit.DONE)

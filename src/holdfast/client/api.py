@@ -1,25 +1,156 @@
-"""Clients of the JSON API, of AWS's ECR and of Holdfast alike: botocore, with our own service model beside AWS's."""
+"""Clients of the JSON API, of AWS's ECR and of Holdfast alike: botocore, with our own service model beside AWS's.
+
+This file alone knows botocore. What goes wrong below leaves it as one of three errors of ours: the service refused
+(APIError), nothing answered (APIUnreachable), the call was never made (CallInvalid).
+"""
 
 from __future__ import annotations
 
+import base64
+import contextlib
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import botocore.session
+from botocore import exceptions
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CONFIG: Final = {"retries": {"max_attempts": 2, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 120}
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_UNREACHABLE: Final = (exceptions.HTTPClientError, exceptions.ConnectionError, ResponseParserError)
 
 
-def api_client(service: str, endpoint: str, region: str, key_id: str | None = None, secret: str | None = None) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-    """Return a client of "ecr" or "holdfast" at an endpoint; without a key pair, AWS's usual places are asked."""
-    session = botocore.session.Session()
+class APIError(Exception):
+    """The service refused: the name of the exception, its sentence, the HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class APIUnreachable(Exception):
+    """Nothing answered, or nothing that could be understood."""
+
+
+class CallInvalid(Exception):
+    """A call that was never made: a parameter against the model, no credentials, no such profile."""
+
+
+class CredentialsMissing(CallInvalid):
+    """No credentials in any of the places that were looked at."""
+
+
+def session_of(profile: str | None = None) -> Any:  # noqa: ANN401 - botocore has no types
+    """Return a botocore session that knows our model; raises CallInvalid for a profile that is not there."""
+    session = botocore.session.Session(profile=profile)
     session.get_component("data_loader").search_paths.append(str(resources.files("holdfast") / "service"))
-    return session.create_client(
+    return session
+
+
+def configured(name: str, profile: str | None = None) -> str | None:
+    """Return what AWS's environment variables and files say about `region` or `ca_bundle`."""
+    try:
+        value = session_of(profile).get_config_variable(name)
+    except exceptions.BotoCoreError as error:
+        raise CallInvalid(str(error)) from None
+    return None if value is None else str(value)
+
+
+def api_client(
+    service: str,
+    endpoint: str,
+    region: str,
+    key_id: str | None = None,
+    secret: str | None = None,
+    *,
+    profile: str | None = None,
+) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+    """Return a client of "ecr" or "holdfast" at an endpoint; without a key pair, AWS's usual places are asked.
+
+    A server on this machine is never looked for through a proxy.
+    """
+    local: dict[str, Any] = {"proxies": {}} if urlsplit(endpoint).hostname in _LOOPBACK else {}
+    return session_of(profile).create_client(
         service,
         region_name=region,
         endpoint_url=endpoint,
         aws_access_key_id=key_id,
         aws_secret_access_key=secret,
-        config=Config(**_CONFIG),
+        config=Config(**_CONFIG, **local),
     )
+
+
+class API:
+    """Amazon ECR's operations and Holdfast's at one endpoint. Raises APIError, APIUnreachable, CallInvalid."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        region: str,
+        key_id: str | None = None,
+        secret: str | None = None,
+        *,
+        profile: str | None = None,
+    ) -> None:
+        """Without a key pair, AWS's usual places are asked."""
+        with _wrapped():
+            self._clients = {
+                service: api_client(service, endpoint, region, key_id, secret, profile=profile)
+                for service in ("ecr", "holdfast")
+            }
+
+    def ecr(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
+        """Call an operation of Amazon ECR, by its name in snake case."""
+        with _wrapped():
+            return getattr(self._clients["ecr"], operation)(**parameters)
+
+    def holdfast(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
+        """Call an operation of Holdfast's own, by its name in snake case."""
+        with _wrapped():
+            return getattr(self._clients["holdfast"], operation)(**parameters)
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
+        """Give the items of a list, page by page; `key` is the member that holds them."""
+        with _wrapped():
+            for page in self._clients[service].get_paginator(operation).paginate(**parameters):
+                yield from page[key]
+
+    def login(self) -> tuple[str, str]:
+        """Return a user name and a password for the registry protocol, made for the credentials of this client.
+
+        The secret access key itself never leaves this machine.
+        """
+        data = self.ecr("get_authorization_token")["authorizationData"][0]
+        name, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+        return name, password
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
+
+
+@contextlib.contextmanager
+def _wrapped() -> Iterator[None]:
+    """Turn what botocore raises into our own errors."""
+    try:
+        yield
+    except exceptions.ClientError as error:
+        told = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise APIError(told.get("Code", "Unknown"), told.get("Message", str(error)), status) from None
+    except exceptions.NoCredentialsError as error:
+        raise CredentialsMissing(str(error)) from None
+    except exceptions.PartialCredentialsError as error:
+        raise CredentialsMissing(str(error)) from None
+    except _UNREACHABLE as error:
+        raise APIUnreachable(str(error)) from error
+    except (exceptions.ParamValidationError, exceptions.BotoCoreError, ValueError) as error:
+        raise CallInvalid(str(error)) from None

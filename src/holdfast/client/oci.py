@@ -251,19 +251,30 @@ class RegistryClient:
             return
 
     def pull_blob(
-        self, repository: str, digest: Digest, sink: BinaryIO, *, on_progress: Callable[[int], None] = _ignore
+        self,
+        repository: str,
+        digest: Digest,
+        sink: BinaryIO,
+        *,
+        size_bytes: int | None = None,
+        on_progress: Callable[[int], None] = _ignore,
     ) -> int:
-        """Write a blob to a file and return its size; raises ContentMismatch, and then the file is of no worth."""
+        """Write a blob to a file and return its size; raises ContentMismatch, and then the file is of no worth.
+
+        With `size_bytes`, what the descriptor says, not a byte more is read.
+        """
         hasher, done = new_hasher(digest.algorithm), 0
         target = f"/v2/{quote(repository)}/blobs/{digest}"
         with self._transport.stream("GET", target, scope=_scope(repository)) as response:
             for piece in self._transport.pieces(response):
+                done += len(piece)
+                if size_bytes is not None and done > size_bytes:
+                    break
                 hasher.update(piece)
                 sink.write(piece)
-                done += len(piece)
                 on_progress(done)
         if hasher.hexdigest() != digest.hex:
-            msg = f"The {done} bytes that came for {digest} do not hash to it."
+            msg = f"What came for {digest} ({done} bytes) does not hash to it."
             raise ContentMismatch(msg)
         return done
 

@@ -14,7 +14,7 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 from holdfast.client.oci import Content
 from holdfast.core import manifest as manifests
@@ -376,16 +376,12 @@ class LayoutWriter:
             return []
         document = _json(_Folder(self._folder), _INDEX)
         listed = document.get("manifests") if isinstance(document, dict) else None
-        name = (entry.get("annotations") or {}).get(REF_NAME)
-        return [
-            one
-            for one in (listed if isinstance(listed, list) else [])
-            if isinstance(one, dict)
-            and ((one.get("annotations") or {}).get(REF_NAME) != name or (not name and one["digest"] != entry["digest"]))
-        ]
+        entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return [one for one in entries if _identity(one) != _identity(entry)]
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        return None
+def _identity(entry: dict[str, Any]) -> object:
+    """Return what may stand in an index once: a name, or a digest without one."""
+    annotations = entry.get("annotations")
+    name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+    return ("name", name) if name else ("digest", entry.get("digest"))

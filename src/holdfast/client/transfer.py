@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holdfast.client.transport import ContentMismatch
 from holdfast.core import manifest as manifests
-from holdfast.core.digest import Digest
 from holdfast.core.errors import ManifestInvalid
 
 if TYPE_CHECKING:
     from holdfast.client.oci import Content, RegistryClient
     from holdfast.client.oci_layout import LayoutWriter, SourceImage
+    from holdfast.core.digest import Digest
     from holdfast.core.manifest import Descriptor, Manifest
 
 CHUNKED_FROM_BYTES: Final = 256 * 1024 * 1024
@@ -24,7 +24,7 @@ MAX_DEPTH: Final = 4
 
 
 class Watcher(Protocol):
-    """Hears how a transfer goes on: one blob after the other."""
+    """Hears how a transfer goes on, one blob after the other."""
 
     def begin(self, digest: Digest, size_bytes: int) -> None:
         """A blob is next."""
@@ -36,124 +36,106 @@ class Watcher(Protocol):
         """It is done: `pushed`, `pulled` or `already there`."""
 
 
-class Silent:
-    """A watcher that says nothing."""
-
-    def begin(self, digest: Digest, size_bytes: int) -> None:
-        """Say nothing."""
-
-    def advance(self, done_bytes: int) -> None:
-        """Say nothing."""
-
-    def end(self, outcome: str) -> None:
-        """Say nothing."""
-
-
 @dataclass(slots=True)
 class Moved:
     """What a transfer moved."""
 
-    digest: Digest
     blobs: int = 0
-    sent_bytes: int = 0
+    moved_bytes: int = 0
     already_there: int = 0
-    _seen: set[Digest] = field(default_factory=set, repr=False)
 
 
-def push_parts(client: RegistryClient, repository: str, image: SourceImage, watcher: Watcher) -> Moved:
-    """Push everything that a manifest needs, but not the manifest."""
-    moved = Moved(image.manifest.digest)
-    _push_parts(client, repository, image, watcher, moved)
-    return moved
+class Push:
+    """Pushes images into one repository; parts that it has are not sent. Raises RegistryError."""
+
+    def __init__(self, client: RegistryClient, repository: str, watcher: Watcher) -> None:
+        self._client = client
+        self._repository = repository
+        self._watcher = watcher
+        self._seen: set[Digest] = set()
+        self.moved = Moved()
+
+    def image(self, image: SourceImage, tag: str | None) -> None:
+        """Push an image and name it; without a tag by its digest alone. A held tag refuses with RegistryError."""
+        self.parts(image)
+        self._put(image.manifest, tag)
+
+    def parts(self, image: SourceImage) -> None:
+        """Push everything that a manifest needs, but not the manifest."""
+        for child in image.children:
+            self.parts(child)
+            self._put(child.manifest, None)
+        for blob in image.blobs:
+            if blob.digest not in self._seen:
+                self._seen.add(blob.digest)
+                self._blob(blob)
+
+    def _put(self, manifest: Manifest, tag: str | None) -> None:
+        self._client.put_manifest(self._repository, tag or manifest.digest, manifest.payload, manifest.media_type)
+
+    def _blob(self, blob: Content) -> None:
+        self._watcher.begin(blob.digest, blob.size_bytes)
+        self.moved.blobs += 1
+        if self._client.has_blob(self._repository, blob.digest):
+            self.moved.already_there += 1
+            self._watcher.end("already there")
+            return
+        chunk = CHUNK_BYTES if blob.size_bytes >= CHUNKED_FROM_BYTES else None
+        self._client.push_blob(self._repository, blob, chunk_bytes=chunk, on_progress=self._watcher.advance)
+        self.moved.moved_bytes += blob.size_bytes
+        self._watcher.end("pushed")
 
 
-def push_image(
-    client: RegistryClient, repository: str, tag: str | None, image: SourceImage, watcher: Watcher
-) -> Moved:
-    """Push an image and name it, by its digest alone without a tag. Raises RegistryError, also for a held tag."""
-    moved = push_parts(client, repository, image, watcher)
-    client.put_manifest(repository, tag or image.manifest.digest, image.manifest.payload, image.manifest.media_type)
-    return moved
+class Pull:
+    """Pulls images out of one repository into a layout. Raises RegistryError and ContentMismatch."""
 
+    def __init__(self, client: RegistryClient, repository: str, layout: LayoutWriter, watcher: Watcher) -> None:
+        self._client = client
+        self._repository = repository
+        self._layout = layout
+        self._watcher = watcher
+        self._seen: set[Digest] = set()
+        self.moved = Moved()
 
-def _push_parts(
-    client: RegistryClient, repository: str, image: SourceImage, watcher: Watcher, moved: Moved
-) -> None:
-    for child in image.children:
-        _push_parts(client, repository, child, watcher, moved)
-        client.put_manifest(repository, child.manifest.digest, child.manifest.payload, child.manifest.media_type)
-    for blob in image.blobs:
-        if blob.digest not in moved._seen:  # noqa: SLF001 - our own record
-            moved._seen.add(blob.digest)  # noqa: SLF001 - our own record
-            _push_blob(client, repository, blob, watcher, moved)
+    def image(self, reference: str | Digest) -> Manifest:
+        """Pull an image, of an index every image in it; return its manifest."""
+        root = self._manifest(reference, None)
+        self._below(root, 0)
+        self._layout.finish(root, reference if isinstance(reference, str) else None)
+        return root
 
+    def _manifest(self, reference: str | Digest, media_type: str | None) -> Manifest:
+        remote = self._client.manifest(self._repository, reference)
+        try:
+            return manifests.parse(remote.payload, media_type or remote.media_type, algorithm=remote.digest.algorithm)
+        except ManifestInvalid as error:
+            msg = f"{remote.digest} is not a manifest that can be pulled: {error.message}"
+            raise ContentMismatch(msg) from None
 
-def _push_blob(client: RegistryClient, repository: str, blob: Content, watcher: Watcher, moved: Moved) -> None:
-    watcher.begin(blob.digest, blob.size_bytes)
-    moved.blobs += 1
-    if client.has_blob(repository, blob.digest):
-        moved.already_there += 1
-        watcher.end("already there")
-        return
-    chunk = CHUNK_BYTES if blob.size_bytes >= CHUNKED_FROM_BYTES else None
-    client.push_blob(repository, blob, chunk_bytes=chunk, on_progress=watcher.advance)
-    moved.sent_bytes += blob.size_bytes
-    watcher.end("pushed")
+    def _below(self, manifest: Manifest, depth: int) -> None:
+        if manifest.children and depth >= MAX_DEPTH:
+            msg = f"Indexes are nested deeper than {MAX_DEPTH} levels."
+            raise ContentMismatch(msg)
+        for child in manifest.children:
+            self._below(self._manifest(child.digest, child.media_type), depth + 1)
+        for blob in manifest.blobs:
+            if blob.digest not in self._seen:
+                self._seen.add(blob.digest)
+                self._blob(blob)
+        self._layout.add(manifest.digest, lambda sink: sink.write(manifest.payload))
 
-
-def pull_image(
-    client: RegistryClient, repository: str, reference: str | Digest, layout: LayoutWriter, watcher: Watcher
-) -> Moved:
-    """Pull an image, of an index all platforms, into a layout. Raises RegistryError, ContentMismatch."""
-    remote = client.manifest(repository, reference)
-    root = _parse(remote.payload, remote.media_type, remote.digest)
-    moved = Moved(root.digest)
-    _pull(client, repository, root, layout, watcher, moved, 0)
-    layout.finish(root, reference if isinstance(reference, str) else None)
-    return moved
-
-
-def _pull(  # noqa: PLR0913 - from where, what, to where
-    client: RegistryClient,
-    repository: str,
-    manifest: Manifest,
-    layout: LayoutWriter,
-    watcher: Watcher,
-    moved: Moved,
-    depth: int,
-) -> None:
-    if manifest.children and depth >= MAX_DEPTH:
-        msg = f"Indexes are nested deeper than {MAX_DEPTH} levels."
-        raise ContentMismatch(msg)
-    for child in manifest.children:
-        remote = client.manifest(repository, child.digest)
-        _pull(client, repository, _parse(remote.payload, child.media_type, child.digest), layout, watcher, moved, depth + 1)
-    for blob in manifest.blobs:
-        if blob.digest not in moved._seen:  # noqa: SLF001 - our own record
-            moved._seen.add(blob.digest)  # noqa: SLF001 - our own record
-            _pull_blob(client, repository, blob, layout, watcher, moved)
-    layout.add(manifest.digest, lambda sink: sink.write(manifest.payload))
-
-
-def _pull_blob(  # noqa: PLR0913 - from where, what, to where
-    client: RegistryClient, repository: str, blob: Descriptor, layout: LayoutWriter, watcher: Watcher, moved: Moved
-) -> None:
-    watcher.begin(blob.digest, blob.size_bytes)
-    moved.blobs += 1
-    if layout.has(blob.digest):
-        moved.already_there += 1
-        watcher.end("already there")
-        return
-    layout.add(
-        blob.digest, lambda sink: client.pull_blob(repository, blob.digest, sink, on_progress=watcher.advance)
-    )
-    moved.sent_bytes += blob.size_bytes
-    watcher.end("pulled")
-
-
-def _parse(payload: bytes, media_type: str, digest: Digest) -> Manifest:
-    try:
-        return manifests.parse(payload, media_type, algorithm=digest.algorithm)
-    except ManifestInvalid as error:
-        msg = f"{digest} is not a manifest that can be pulled: {error.message}"
-        raise ContentMismatch(msg) from None
+    def _blob(self, blob: Descriptor) -> None:
+        self._watcher.begin(blob.digest, blob.size_bytes)
+        self.moved.blobs += 1
+        if self._layout.has(blob.digest):
+            self.moved.already_there += 1
+            self._watcher.end("already there")
+            return
+        self._layout.add(
+            blob.digest,
+            lambda sink: self._client.pull_blob(
+                self._repository, blob.digest, sink, size_bytes=blob.size_bytes, on_progress=self._watcher.advance
+            ),
+        )
+        self.moved.moved_bytes += blob.size_bytes
+        self._watcher.end("pulled")

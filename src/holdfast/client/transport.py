@@ -144,7 +144,7 @@ class Transport:
         """Close the connections."""
         self._pool.clear()
 
-    def request(  # noqa: PLR0913 - what a request is made of
+    def request(
         self,
         method: str,
         target: str,
@@ -159,7 +159,7 @@ class Transport:
             return Reply(response.status, response.headers, self._read(response, MAX_ANSWER_BYTES))
 
     @contextlib.contextmanager
-    def stream(  # noqa: PLR0913 - what a request is made of
+    def stream(
         self,
         method: str,
         target: str,

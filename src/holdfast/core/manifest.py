@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,7 +72,10 @@ _KNOWN_KEYS: Final = {
         "platform",
     )
 }
-_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
+_MEDIA_TYPE: Final = re.compile(
+    # Type and subtype as in RFC 6838 section 4.2; parameters, which some artifacts have, are any printable text.
+    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}(?: *;[ -~]{0,255})?"
+)
 _MAX_SIZE: Final = 2**63 - 1
 _FOREIGN: Final = ("nondistributable", ".foreign.")
 
@@ -89,6 +93,11 @@ class Descriptor:
     def is_foreign(self) -> bool:
         """Whether the content may lie elsewhere and need not be pushed (non-distributable layers)."""
         return bool(self.document.get("urls")) or any(mark in self.media_type for mark in _FOREIGN)
+
+    @property
+    def canonical(self) -> str:
+        """The descriptor as text that is the same for the same JSON value, and for no other (1 is not true)."""
+        return json.dumps(self.document, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +136,9 @@ class Manifest:
         """
         if self.kind is not older.kind:
             return False
-        mine = [one.document for one in (*self.layers, *self.children)]
-        return all(one.document in mine for one in (*older.layers, *older.children))
+        # By their canonical text: a set, as this runs inside the writer's transaction and lists may be long.
+        mine = {one.canonical for one in (*self.layers, *self.children)}
+        return all(one.canonical in mine for one in (*older.layers, *older.children))
 
 
 def parse(payload: bytes, content_type: str | None, *, algorithm: str = DEFAULT_ALGORITHM) -> Manifest:
@@ -192,7 +202,8 @@ def _media_type(document: dict[str, Any], content_type: str | None) -> str:
 
 
 def _check_shape(document: dict[str, Any], kind: Kind, media_type: str) -> None:
-    if kind is not Kind.ARTIFACT and document.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications: "MUST be 2"
+    version = document.get("schemaVersion")
+    if kind is not Kind.ARTIFACT and (type(version) is not int or version != 2):  # noqa: PLR2004 - both specify: 2
         msg = "The field schemaVersion of the manifest must be the number 2."
         raise ManifestInvalid(msg)
     required, forbidden = {
@@ -201,7 +212,7 @@ def _check_shape(document: dict[str, Any], kind: Kind, media_type: str) -> None:
         Kind.ARTIFACT: ((), ("config", "layers", "manifests")),
     }[kind]
     for key in required:
-        if key not in document:
+        if document.get(key) is None:
             msg = f"A manifest of type {media_type} needs the field {key}."
             raise ManifestInvalid(msg)
     for key in forbidden:
@@ -288,7 +299,7 @@ def _optional_media_type(document: dict[str, Any], key: str, where: str = "the m
     value = document.get(key)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()):
+    if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
         msg = f"{key} of {where} is not a media type."
         raise ManifestInvalid(msg)
     return value

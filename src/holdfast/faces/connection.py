@@ -255,14 +255,19 @@ class Connection(asyncio.Protocol):
             self._began = time.perf_counter()
         if reader.length != 0:
             self._begin_body(request)
-        # A Task costs more than all the rest of a small request, and most handlers never wait. So the first step is
-        # made by hand: a coroutine that returns at once raises StopIteration with its answer; one that waits has
-        # yielded the future it waits for, and a Task takes it on from there. The context is the request's own, as a
-        # Task's would be: a context variable set by one handler is not seen by the next.
-        context = contextvars.copy_context()
+        self._run(edge, request)
+
+    def _run(self, edge: Edge, request: Request) -> None:
+        """Run the handler, in a Task only if it waits.
+
+        A Task costs more than all the rest of a small request, and most handlers never wait. So the first step is made
+        by hand: a coroutine that returns at once raises StopIteration with its answer; one that waits has yielded the
+        future it waits for, and a Task takes it on from there. The context is the request's own, as a Task's would be:
+        a context variable set by one handler is not seen by the next.
+        """
         try:
             coroutine = edge.handler(request)
-            awaited = context.run(coroutine.send, None)
+            awaited = (context := contextvars.copy_context()).run(coroutine.send, None)
         except StopIteration as done:
             response = done.value
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  whatever it is, there must be an answer

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import re2
+
 from holdfast.core import strict_json
-from holdfast.core.linear_pattern import LinearPattern, PatternUnsupported
 from holdfast.faces.service_shapes import (
     BlobShape,
     BooleanShape,
@@ -55,6 +56,9 @@ COMMON_ERRORS: Final[Mapping[str, int]] = {
 AWS, "Common errors" of each API reference; the statuses are the AWS JSON protocols' (REST ones use 403 and
 404).
 """
+
+_PATTERN_OPTIONS: Final = re2.Options()
+_PATTERN_OPTIONS.log_errors = False
 
 _INVALID_PARAMETER: Final = "InvalidParameterException"
 _VALIDATION: Final = "ValidationException"
@@ -354,8 +358,9 @@ def _scalar(name: str, kind: str, bounds: tuple[float | None, float | None], des
     if kind == "string":
         pattern = described.get("pattern")
         try:
-            compiled = None if pattern is None else LinearPattern(pattern)
-        except PatternUnsupported as error:
+            # RE2, as a backtracking engine can be made to chew for ever on ECR's own patterns (registry scanning filters).
+            compiled = None if pattern is None else re2.compile(pattern, _PATTERN_OPTIONS)
+        except re2.error as error:
             raise ModelInvalid(f"the pattern of the shape {name}: {error}") from error
         return StringShape(name, *bounds, pattern=compiled, enum=tuple(described.get("enum", ())))
     if kind in _NUMBERS:

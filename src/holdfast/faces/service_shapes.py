@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from holdfast.core.linear_pattern import LinearPattern
+    import re2
 
 _WITHOUT_MEMBER: Final = frozenset({"RepositoryName", "RegistryId"})
 """Shapes whose sentences ECR begins with a bare "must" (recorded 2018-2024 for both), without "Member"."""
@@ -109,7 +109,7 @@ class Shape:
 class StringShape(Shape):
     """A string; its length is counted in characters (code points)."""
 
-    pattern: LinearPattern | None = None
+    pattern: re2._Regexp | None = None
     enum: tuple[str, ...] = ()
 
     def read(self, value: Any, path: str, found: list[Violation]) -> str:
@@ -121,7 +121,7 @@ class StringShape(Shape):
             found.append(Violation(path, self._enum_constraint()))
         # A text of the wrong length is not matched: the cost of a match is bounded by the length.
         if self.pattern is not None and len(found) == before and not self.pattern.fullmatch(value):
-            found.append(Violation(path, self._pattern_constraint(self.pattern.text)))
+            found.append(Violation(path, self._pattern_constraint(self.pattern.pattern)))
         return value
 
     def render(self, value: Any, path: str) -> str:
@@ -134,7 +134,7 @@ class StringShape(Shape):
     def constraints(self) -> list[str]:
         texts = self._length_constraints()
         if self.pattern is not None:
-            texts.append(f"Member must satisfy regular expression pattern: {self.pattern.text}")
+            texts.append(f"Member must satisfy regular expression pattern: {self.pattern.pattern}")
         if self.enum:
             texts.append(self._enum_constraint())
         return texts

@@ -1,0 +1,134 @@
+"""Terraform's AWS provider: it makes an immutable repository, finds nothing to change afterwards, and removes it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from . import judging
+from .clients import TERRAFORM, home
+from .drivers import needed
+from .programs import Outcome
+from .service import REGION
+
+if TYPE_CHECKING:
+    from .conftest import Benches
+    from .images import Images
+    from .report import Report
+    from .service import Registry, Reply
+    from .workbench import Workbench
+
+pytestmark = pytest.mark.interop
+
+TAG = "1.0"
+NO_PROVIDER: Final = (
+    "no AWS provider: name a folder of providers in HOLDFAST_TEST_TERRAFORM_PLUGINS (as `terraform init -plugin-dir` "
+    "wants it), or a CLI configuration with a mirror in TF_CLI_CONFIG_FILE"
+)
+CONFIGURATION: Final = """
+terraform {{
+  required_providers {{
+    aws = {{ source = "hashicorp/aws" }}
+  }}
+}}
+provider "aws" {{
+  region                      = "{region}"
+  access_key                  = "{user}"
+  secret_key                  = "{password}"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+  endpoints {{
+    ecr = "{url}"
+  }}
+}}
+resource "aws_ecr_repository" "held" {{
+  name                 = "{repository}"
+  image_tag_mutability = "{mutability}"
+  force_delete         = true
+  tags                 = {{ team = "interop" }}
+}}
+"""
+
+
+def test_terraform_makes_a_repository_that_holds(
+    bench_for: Benches, images: Images, registry: Registry, report: Report
+) -> None:
+    """Apply, plan without a difference, a tag that holds, the mode switched and switched back, destroy."""
+    bench = bench_for(TERRAFORM)
+    row = report.row("terraform, AWS provider", bench.found.version, "repository")
+    repository = "interop/terraform"
+    configure(bench, repository, "IMMUTABLE")
+    row.version += f", provider {init(bench, report)}"
+
+    row.log_in = "keys in the provider"
+    needed(terraform(bench, "apply", "-auto-approve"))
+    assert terraform(bench, "plan", "-detailed-exitcode").exit_code == 0, "something to change right after apply"
+    assert registry.push(repository, TAG, images.first).status == 201
+    stored = registry.manifest(repository, TAG)
+    row.first_push = "applied"
+    refusal = registry.push(repository, TAG, images.second)
+    judging.refused(row, as_outcome(refusal), repository, TAG)
+    judging.unmoved(registry, repository, TAG, stored)
+    for mutability in ("MUTABLE", "IMMUTABLE"):
+        configure(bench, repository, mutability)
+        assert terraform(bench, "plan", "-detailed-exitcode").exit_code == 2, "the switch was not seen"
+        needed(terraform(bench, "apply", "-auto-approve"))
+    row.same_again = "no difference"
+    assert terraform(bench, "plan", "-detailed-exitcode").exit_code == 0
+    judging.unmoved(registry, repository, TAG, stored)
+    needed(terraform(bench, "destroy", "-auto-approve"))
+    row.pulled = "destroyed"
+    assert registry.request("GET", f"/v2/{repository}/tags/list").status == 404
+
+
+def configure(bench: Workbench, repository: str, mutability: str) -> None:
+    """Write the configuration."""
+    registry = bench.registry
+    text = CONFIGURATION.format(
+        region=REGION,
+        user=registry.user,
+        password=registry.password,
+        url=registry.url,
+        repository=repository,
+        mutability=mutability,
+    )
+    (bench.folder / "main.tf").write_text(text)
+
+
+def init(bench: Workbench, report: Report) -> str:
+    """Find the provider in a folder or by the person's own CLI configuration; gives its version.
+
+    Without either, Terraform would go and fetch hundreds of megabytes: that is left to the person.
+    """
+    folder = plugin_folder()
+    configured = os.environ.get("TF_CLI_CONFIG_FILE", "")
+    if folder is None and not Path(configured).is_file():
+        report.left_out["terraform, AWS provider"] = NO_PROVIDER
+        pytest.skip(NO_PROVIDER)
+    bench.environment["CHECKPOINT_DISABLE"] = "1"
+    if folder is None:
+        bench.environment["TF_CLI_CONFIG_FILE"] = configured
+    needed(terraform(bench, "init", *([f"-plugin-dir={folder}"] if folder else [])))
+    locked = (bench.folder / ".terraform.lock.hcl").read_text()
+    return locked.split('version = "')[1].split('"')[0]
+
+
+def plugin_folder() -> Path | None:
+    """The folder of providers, named by the person or put beside the other clients."""
+    named = os.environ.get("HOLDFAST_TEST_TERRAFORM_PLUGINS")
+    folder = Path(named) if named else home() / "terraform"
+    return folder if folder.is_dir() else None
+
+
+def terraform(bench: Workbench, *words: str) -> Outcome:
+    """Run terraform without questions and colours."""
+    return bench.run("terraform", *words, "-no-color", "-input=false")
+
+
+def as_outcome(reply: Reply) -> Outcome:
+    """A refusal to a plain request, in the form in which clients' refusals are judged."""
+    return Outcome("PUT manifest", reply.status, reply.body.decode(), "")
