@@ -37,6 +37,7 @@ from bench.report.result import Result, to_json
 from bench.report.terminal import render
 from bench.schedule import Schedule
 from bench.seed import make_content
+from bench.servers import process
 from bench.servers.kinds import KINDS, TlsPair
 from bench.servers.server import Server, make_certificate, running_server, start_server
 
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, metavar="N", help="interleaved rounds (default: the profile's)")
     add("--seconds", type=float, metavar="S", help="seconds of a time-bound run (default: the profile's)")
     add("--scale", type=float, default=1.0, metavar="F", help="multiplies the seeded tags and repositories")
+    add("--priority", type=int, default=0, metavar="NICE", help="nice value of servers and generators, e.g. -10 (root)")
     add("--work-dir", type=Path, metavar="DIR", help="where data lies while measuring (default: the temporary folder)")
     add("--json", type=Path, metavar="FILE", help="write everything measured")
     add("--markdown", type=Path, metavar="FILE", help="write the report page, with its plots beside it")
@@ -136,7 +138,9 @@ def measure(options: argparse.Namespace, cases: list[Case], stack: ExitStack) ->
     """Start the servers, run the cases, stop the servers."""
     profile = chosen_profile(options)
     begun = time.perf_counter()
-    work = Path(tempfile.mkdtemp(prefix="bench-", dir=options.work_dir))
+    if options.priority:
+        process.prefer(os.getpid(), options.priority)
+    work = Path(tempfile.mkdtemp(prefix="bench-", dir=options.work_dir)).resolve()
     stack.callback(shutil.rmtree, work, ignore_errors=True)
     scratch = work / "harness"
     scratch.mkdir()

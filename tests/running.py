@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from holdfast import config
-from holdfast.wiring import Holdfast
+from holdfast.wiring import Holdfast, microseconds_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 KEY_ID = "AKIAHOLDFASTTESTS234"
@@ -140,7 +140,9 @@ def settings(data: Path, **overrides: str | None) -> config.Settings:
 
 
 @contextlib.contextmanager
-def running(wanted: config.Settings) -> Iterator[RunningServer]:
+def running(
+    wanted: config.Settings, *, clock: Callable[[], int] = microseconds_now
+) -> Iterator[RunningServer]:
     """Run a server until the block ends; its thread and sockets are gone then."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="holdfast-under-test")
@@ -148,7 +150,7 @@ def running(wanted: config.Settings) -> Iterator[RunningServer]:
     server: Holdfast | None = None
 
     async def make() -> Holdfast:
-        made = Holdfast(wanted)
+        made = Holdfast(wanted, clock=clock)
         await made.start()
         return made
 

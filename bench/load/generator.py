@@ -27,6 +27,7 @@ def run_job(job: Job) -> Load:
         text=True,
         check=False,
         timeout=GRACE_SECONDS,
+        cwd=ROOT,  # -m looks in the current folder first, and that may hold another "bench"
         env={**os.environ, "PYTHONPATH": path},
     )
     try:

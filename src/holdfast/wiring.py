@@ -35,6 +35,7 @@ from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.sqlite import SQLiteDatabase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from holdfast.config import Settings
@@ -58,8 +59,10 @@ class Holdfast:
     any more, and the process should end, so that a restart finds out what is there.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], int] = microseconds_now) -> None:
+        """`clock` gives microseconds since the epoch; a test hands in one that it can set."""
         self.settings = settings
+        self._clock = clock
         self.failed = asyncio.Event()
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,7 +77,7 @@ class Holdfast:
         self._database = SQLiteDatabase(settings.data / "holdfast.db", on_failure=self._on_failure)
         self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure)
         seal = Seal.at(settings.data / "seal.key")
-        clock = microseconds_now
+        clock = self._clock
         registry = await self._database.write(
             lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
         )
@@ -95,7 +98,7 @@ class Holdfast:
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
             }
         )
-        kept = KeptAnswers(lambda: self._database.commits)
+        kept = KeptAnswers(lambda: self._database.commits, clock)
         oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, kept, challenge=settings.login)
         ecr = ECRFace(
             UseCases(

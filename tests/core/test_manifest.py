@@ -569,8 +569,7 @@ _LEAF = (
     | st.sampled_from([OCI_IMAGE, OCI_INDEX, CONFIG, str(Digest.of(b"layer")), "sha256:x", "bGF5ZXI="])
 )  # fmt: skip
 _KEYS = st.sampled_from(
-    "schemaVersion mediaType artifactType config layers manifests blobs subject annotations digest size urls data "
-    "platform fsLayers Layers".split()
+    ["schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject", "annotations", "digest", "size", "urls", "data", "platform", "fsLayers", "Layers"]
 ) | st.text(max_size=3)
 _ANY = st.recursive(_LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5))
 _MAKERS: list[Callable[..., Document]] = [image, index, artifact]

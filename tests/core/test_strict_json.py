@@ -31,7 +31,7 @@ def test_what_a_serializer_writes_is_read_back(value: Any) -> None:
     ("content", "expected"),
     [
         (b"{}", {}),
-        (b" \t\r\n[1, 2.5, true, null, \"a\"]\n", [1, 2.5, True, None, "a"]),
+        (b' \t\r\n[1, 2.5, true, null, "a"]\n', [1, 2.5, True, None, "a"]),
         (b'"\\ud83d\\ude00"', "\U0001f600"),
         ('"é😀"'.encode(), "é😀"),
         (b'{"a":{"a":1},"b":{"a":1}}', {"a": {"a": 1}, "b": {"a": 1}}),

@@ -103,9 +103,8 @@ DOCKER_29: Final = Client(
     root=True,
     needs=(CONTAINERD_2, DOCKER),
 )
-CRI: Final = Client(
-    "containerd CRI", PythonPackage("grpcio==1.85.1"), module="grpc", root=True, needs=(CONTAINERD,)
-)
+CRI: Final = Client("CRI by grpc", PythonPackage("grpcio==1.85.1"), module="grpc", root=True)
+"""What asks containerd's CRI service, in the kubelet's place."""
 CRANE: Final = Client("crane", GoProgram(("github.com/google/go-containerregistry/cmd/crane",), "v0.22.1"), ("crane",))
 ORAS: Final = Client("oras", GoProgram(("oras.land/oras/cmd/oras",), "v1.3.6"), ("oras",))
 HELM: Final = Client("helm", GoProgram(("helm.sh/helm/v4/cmd/helm",), "v4.3.1"), ("helm",))

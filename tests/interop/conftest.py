@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from .clients import Client, Missing, find
 from .images import Images, build_images
 from .report import Report
-from .service import Registry, registry_under_test
+from .service import Registry, holdfast, named_registry, tell_refusals_as_ecr
 from .workbench import Workbench, workbench
 
 REPORT = pytest.StashKey[Report]()
@@ -52,20 +53,50 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """The registry under test, one for the session, as in life: every client on the same server."""
-    with registry_under_test(tmp_path_factory.mktemp("registry")) as running:
+    named = named_registry()
+    if named:
+        yield named
+        return
+    with holdfast(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bearer_registry(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A second server, which asks for the token flow of other registries instead of ECR's Basic log-in."""
+    if named_registry():
+        yield registry
+        return
+    with holdfast(tmp_path_factory.mktemp("bearer"), "--login", "bearer") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ecr_styled_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A third server, which tells refusals with ECR's own status and code."""
+    if named_registry():
+        pytest.skip("a registry named in HOLDFAST_INTEROP_REGISTRY keeps its settings")
+    with holdfast(tmp_path_factory.mktemp("ecr-styled")) as running:
+        tell_refusals_as_ecr(running)
         yield running
 
 
 @pytest.fixture
-def bench_for(registry: Registry, report: Report) -> Iterator[Benches]:
-    """Give a client its workbench; a client that is not there skips the test by name."""
+def benches_at(report: Report) -> Iterator[Callable[[Registry], Benches]]:
+    """Give a client its workbench at a registry; a client that is not there skips the test by name."""
     with ExitStack() as stack:
 
-        def give(client: Client) -> Workbench:
+        def give(registry: Registry, client: Client) -> Workbench:
             found = find(client)
             if isinstance(found, Missing):
                 report.left_out[client.name] = found.reason
                 pytest.skip(f"{client.name}: {found.reason}")
             return stack.enter_context(workbench(found, registry))
 
-        yield give
+        yield lambda registry: partial(give, registry)
+
+
+@pytest.fixture
+def bench_for(registry: Registry, benches_at: Callable[[Registry], Benches]) -> Benches:
+    """Give a client its workbench at the registry under test."""
+    return benches_at(registry)

@@ -30,6 +30,8 @@ state = "{folder}/state"
   config_path = "{folder}/hosts"
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "native"
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "native"
 [[plugins."io.containerd.transfer.v1.local".unpack_config]]
   platform = "linux/{architecture}"
   snapshotter = "native"

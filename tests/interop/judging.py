@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .programs import Outcome
 from .report import shortened
 
 if TYPE_CHECKING:
-    from .programs import Outcome
     from .report import Row
     from .service import Registry, Reply
 
@@ -68,6 +68,11 @@ def pulled(row: Row, digests: list[str], first: Reply) -> None:
     """What the client pulled is what was pushed first."""
     row.pulled = "equal" if first.digest in digests else f"{digests} is not {first.digest}"
     assert first.digest in digests
+
+
+def as_outcome(reply: Reply) -> Outcome:
+    """The answer to a plain request, in the form in which clients' steps are judged; a status under 300 is exit 0."""
+    return Outcome("a plain request", 0 if reply.status < 300 else reply.status, reply.body.decode(), "")
 
 
 def _short(outcome: Outcome) -> str:

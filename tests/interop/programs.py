@@ -76,8 +76,8 @@ def daemon(
     folder: Path,
     is_ready: Callable[[], bool],
     start_seconds: float = START_SECONDS,
-) -> Iterator[Path]:
-    """Start a program that stays, wait until it is ready, and end it and its children at the end; gives its log."""
+) -> Iterator[None]:
+    """Start a program that stays, wait until it is ready, and end it and its children at the end."""
     log = folder / "daemon.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -91,7 +91,7 @@ def daemon(
         )
     try:
         _wait(process, is_ready, start_seconds, log)
-        yield log
+        yield
     finally:
         _end(process)
 

@@ -17,7 +17,7 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,13 +25,14 @@ import boto3
 from botocore.config import Config
 
 from .images import sha256
-from .programs import daemon
+from .programs import daemon, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .images import Image
 
+HOLDFAST: Final = (sys.executable, "-m", "holdfast")
 ACCOUNT_ID: Final = "123456789012"
 REGION: Final = os.environ.get("HOLDFAST_REGION", "us-east-1")
 REQUEST_SECONDS: Final = 60.0
@@ -66,7 +67,6 @@ class Registry:
     host: str
     user: str
     password: str
-    log: Path | None = None
 
     @property
     def url(self) -> str:
@@ -117,15 +117,16 @@ class Registry:
         assert reply.status == http.client.OK, f"tags of {repository}: {reply}"
         return list(json.loads(reply.body)["tags"] or [])
 
-    def ecr(self) -> Any:
-        """A boto3 client for the ECR API."""
+    def ecr(self, *, proxy: str = "", trusted: str = "") -> Any:
+        """A boto3 client for the ECR API: at our URL, or through a proxy at AWS's own name for it."""
         return boto3.client(
             "ecr",
-            endpoint_url=self.url,
+            endpoint_url=None if proxy else self.url,
+            verify=trusted or None,
             region_name=REGION,
             aws_access_key_id=self.user,
             aws_secret_access_key=self.password,
-            config=Config(proxies={}, retries={"total_max_attempts": 1}),
+            config=Config(proxies={"https": proxy} if proxy else {}, retries={"total_max_attempts": 1}),
         )
 
     def create_repository(self, name: str, mutability: str = "IMMUTABLE") -> None:
@@ -133,15 +134,12 @@ class Registry:
         self.ecr().create_repository(repositoryName=name, imageTagMutability=mutability)
 
 
-@contextmanager
-def registry_under_test(folder: Path) -> Iterator[Registry]:
-    """The registry named in the environment, or a Holdfast of our own."""
+def named_registry() -> Registry | None:
+    """The registry that the environment names, to be used in place of a Holdfast of our own."""
     named = os.environ.get("HOLDFAST_INTEROP_REGISTRY")
-    if named:
-        yield Registry(named, os.environ["HOLDFAST_INTEROP_USER"], os.environ["HOLDFAST_INTEROP_PASSWORD"])
-        return
-    with holdfast(folder) as registry:
-        yield registry
+    if not named:
+        return None
+    return Registry(named, os.environ["HOLDFAST_INTEROP_USER"], os.environ["HOLDFAST_INTEROP_PASSWORD"])
 
 
 @contextmanager
@@ -149,27 +147,39 @@ def holdfast(folder: Path, *more: str) -> Iterator[Registry]:
     """Start `holdfast serve` with its data below the folder; further words go to its command line."""
     folder.mkdir(parents=True, exist_ok=True)
     registry = Registry(f"127.0.0.1:{free_port()}", "AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
-    command = [sys.executable, "-m", "holdfast", "serve", "--host", "127.0.0.1"]
-    command += ["--port", registry.host.rpartition(":")[2], "--data", str(folder / "data"), *more]
+    command = [*HOLDFAST, "serve", "--host", "127.0.0.1", "--port", registry.host.rpartition(":")[2]]
+    command += ["--data", str(folder / "data"), *more]
     environment = {
-        **os.environ,
-        "PYTHONPATH": source_folder(),
+        **our_environment(),
         "HOLDFAST_ACCOUNT_ID": ACCOUNT_ID,
         "HOLDFAST_REGION": REGION,
         "HOLDFAST_BOOTSTRAP_ACCESS_KEY_ID": registry.user,
         "HOLDFAST_BOOTSTRAP_SECRET_ACCESS_KEY": registry.password,
     }
     ready = _answers_ready if "--tls-cert" not in more else _accepts
-    with daemon(command, environment, folder=folder, is_ready=lambda: ready(registry)) as log:
-        yield replace(registry, log=log)
+    with daemon(command, environment, folder=folder, is_ready=lambda: ready(registry)):
+        yield registry
 
 
-def source_folder() -> str:
-    """Where this run's Holdfast is imported from, so that the server is the same one also where it is not installed."""
+def tell_refusals_as_ecr(registry: Registry) -> None:
+    """Set the registry to answer a refused overwrite as Amazon ECR does, by Holdfast's own command."""
+    command = [*HOLDFAST, "settings", "set", "--refusal-style", "ecr", "--endpoint", registry.url]
+    environment = {
+        **our_environment(),
+        "HOLDFAST_ACCESS_KEY_ID": registry.user,
+        "HOLDFAST_SECRET_ACCESS_KEY": registry.password,
+    }
+    ended = run(command, environment, folder=Path.cwd())
+    assert ended.succeeded, ended
+
+
+def our_environment() -> dict[str, str]:
+    """An environment in which this run's Holdfast is imported also where it is not installed."""
     found = importlib.util.find_spec("holdfast")
     assert found is not None
     assert found.origin is not None
-    return str(Path(found.origin).parents[1])
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    return {**settings, "PYTHONPATH": str(Path(found.origin).parents[1])}
 
 
 def free_port() -> int:

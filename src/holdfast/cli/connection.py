@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
 
 import click
 
@@ -21,6 +21,7 @@ R = TypeVar("R")
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:5000"
 DEFAULT_REGION: Final = "us-east-1"
+_JSON: Final = "holdfast.json"
 _KEY_ID: Final = "HOLDFAST_ACCESS_KEY_ID"
 _SECRET: Final = "HOLDFAST_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 
@@ -34,6 +35,13 @@ class Connection:
         self._profile = profile
         self._api: API | None = None
         self._registry: RegistryClient | None = None
+
+    @classmethod
+    def over(cls, endpoint: str, api: API) -> Self:
+        """Make a connection of a client that is there already."""
+        made = cls(endpoint, None, None)
+        made._api = api
+        return made
 
     def __enter__(self) -> Self:
         return self
@@ -88,16 +96,16 @@ def json_option(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _remember(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's call
-    context.find_root().meta[wants_json.__qualname__] = value
+    context.find_root().meta[_JSON] = value
     return value
 
 
 def wants_json(context: click.Context) -> bool:
     """Whether the command that runs was given `--json`."""
-    return bool(context.find_root().meta.get(wants_json.__qualname__))
+    return bool(context.find_root().meta.get(_JSON))
 
 
-def connected(command: Callable[Concatenate[Connection, Output, P], R]) -> Callable[..., R]:
+def connected(command: Callable[..., R]) -> Callable[..., R]:
     """Give a command a connection and an output, and the options that make them."""
 
     @click.option(
@@ -105,7 +113,6 @@ def connected(command: Callable[Concatenate[Connection, Output, P], R]) -> Calla
         envvar="HOLDFAST_ENDPOINT",
         default=DEFAULT_ENDPOINT,
         metavar="URL",
-        is_eager=False,
         callback=_checked,
         help=f"The server.  [HOLDFAST_ENDPOINT; default: {DEFAULT_ENDPOINT}]",
     )
@@ -118,7 +125,7 @@ def connected(command: Callable[Concatenate[Connection, Output, P], R]) -> Calla
     @click.option("--profile", metavar="NAME", help="A profile of AWS's files, instead of keys in the environment.")
     @json_option
     @functools.wraps(command)
-    def connecting(endpoint: str, region: str | None, profile: str | None, as_json: bool, **given: Any) -> R:  # noqa: FBT001
+    def connecting(endpoint: str, region: str | None, profile: str | None, as_json: bool, **given: object) -> R:  # noqa: FBT001
         with Connection(endpoint, region, profile) as connection:
             return command(connection, Output(as_json=as_json), **given)
 

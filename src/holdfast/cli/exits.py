@@ -68,8 +68,8 @@ class Unfinished(Exception):
 
 _ADDRESS: Final = "Is the server running? Start one with: holdfast serve. Another address: --endpoint URL."
 _KEYS: Final = (
-    "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or HOLDFAST_ACCESS_KEY_ID and HOLDFAST_SECRET_ACCESS_KEY, which "
-    "come first). An administrator makes a new key with: holdfast user key create NAME"
+    "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (HOLDFAST_ACCESS_KEY_ID and HOLDFAST_SECRET_ACCESS_KEY come "
+    "before them). An administrator makes a new key with: holdfast user key create NAME"
 )
 _SERVER: Final = "The fault is the server's; its log tells more. Nothing was half done: try again."
 
@@ -122,7 +122,9 @@ def explain(error: BaseException) -> Failure:
             return tell(error)
     code = type(error).__name__
     told = "".join(traceback.format_exception(error))
-    return Failure(Exit.UNFINISHED, code, f"{told}\nThis is a fault in Holdfast itself.", "Please report the lines above.")
+    return Failure(
+        Exit.UNFINISHED, code, f"{told}\nThis is a fault in Holdfast itself.", "Please report the lines above."
+    )
 
 
 def _api(error: APIError) -> Failure:

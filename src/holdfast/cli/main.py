@@ -13,6 +13,7 @@ import click
 from holdfast.cli.connection import wants_json
 from holdfast.cli.exits import EXIT_MEANINGS, Exit, explain
 from holdfast.cli.output import tell_failure
+from holdfast.cli.teaching import write_sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,14 @@ PLACES: Final = {
     "settings": "holdfast.cli.settings:settings",
 }
 """Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""
+
+GETTING_STARTED: Final = (
+    "holdfast demo                          see it hold, in half a minute",
+    "holdfast serve                         run a registry; it tells a first key, once",
+    "export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=...",
+    "holdfast repo create demo/app          make a repository whose tags hold, then push to it",
+    "holdfast tags demo/app --history       see what each tag named, and who tried to move it",
+)
 
 _BROKEN_PIPE: Final = 141
 
@@ -68,10 +77,19 @@ class Commands(click.Group):
                     [(name.ljust(longest), one.get_short_help_str(limit)) for name, one in commands if one is not None]
                 )
 
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what this is, and how to begin."""
+        super().format_help_text(ctx, formatter)
+        write_sections(formatter, {"Getting started": GETTING_STARTED})
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the exit codes mean."""
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
+        write_sections(formatter, {"Exit codes": {str(int(code)): meaning for code, meaning in EXIT_MEANINGS.items()}})
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run a command; what it raises is told in one place and becomes the exit code."""
@@ -106,23 +124,17 @@ def _version() -> str:
 def holdfast() -> None:
     """A container registry whose tags hold fast: it speaks to docker and to aws.
 
-    \b
-    Getting started:
-      holdfast demo                                     see it hold, in ten seconds
-      holdfast serve                                    run a registry; it tells the key, once
-      export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=...
-      holdfast repo create demo/app --mutability IMMUTABLE
-      holdfast tags demo/app --history                  after a docker push: what each tag names
-
-    `holdfast COMMAND --help` tells more and shows examples. Commands speak to the server at --endpoint
-    (HOLDFAST_ENDPOINT) as the user of AWS's usual credentials.
-    """  # noqa: D301, D415 - click's mark for lines that stay as they are
+    Commands speak to the server at --endpoint (HOLDFAST_ENDPOINT) as the user of AWS's usual credentials.
+    `holdfast COMMAND --help` tells more and shows examples.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
     try:
-        code = holdfast.main(None if arguments is None else list(arguments), prog_name="holdfast", standalone_mode=False)
+        code = holdfast.main(
+            None if arguments is None else list(arguments), prog_name="holdfast", standalone_mode=False
+        )
     except click.Abort:
         click.echo("\nholdfast: stopped.", err=True)
         sys.exit(Exit.INTERRUPTED)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from datetime import UTC, datetime
@@ -16,6 +18,10 @@ import click
 import uvloop
 
 from holdfast import config
+from holdfast.cli.connection import json_option
+from holdfast.cli.exits import Exit
+from holdfast.cli.teaching import TeachingCommand
+from holdfast.core.errors import ConfigurationInvalid
 from holdfast.wiring import Holdfast
 
 if TYPE_CHECKING:
@@ -23,7 +29,8 @@ if TYPE_CHECKING:
 
     from holdfast.config import Settings
 
-EXIT_FAILED: Final = 3
+_EVERYWHERE: Final = ("0.0.0.0", "[::]")  # noqa: S104 - named, not bound
+_CANNOT_LISTEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -44,7 +51,7 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+def _with_settings(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command an option for every setting that is no secret: a command line is for all users to see."""
     for setting in reversed(config.TABLE):
         if not setting.secret:
@@ -59,62 +66,98 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(
+    cls=TeachingCommand,
+    sections={
+        "Examples": (
+            "holdfast serve --data /srv/holdfast",
+            "holdfast serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --create-on-push IMMUTABLE",
+        )
+    },
+)
 @click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Configuration file (TOML).")
+@json_option
 @_with_settings
-def serve(file: Path | None, **flags: str | None) -> None:
+def serve(file: Path | None, *, as_json: bool, **flags: str | None) -> int:
     """Run the registry.
 
     Every setting can also be given as HOLDFAST_<NAME> in the environment; secrets can be given only there or in the
-    configuration file.
+    configuration file. When it listens, it tells how to reach it, with --json as one line; its log goes to standard
+    error. The first start makes an administrator and shows its key, once.
     """
     settings = config.load(flags, os.environ, file)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(_run(settings)))
+        return runner.run(_run(settings, as_json=as_json))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, *, as_json: bool) -> int:
     server = Holdfast(settings)
-    await server.start()
+    try:
+        await server.start()
+    except OSError as error:
+        if error.errno not in _CANNOT_LISTEN or error.filename is not None:
+            raise
+        msg = (
+            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. Another program may be there; "
+            "choose with --host and --port."
+        )
+        raise ConfigurationInvalid(msg) from None
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    click.echo(greeting(server))
+    click.echo(json.dumps(facts(server)) if as_json else greeting(server))
     waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(server.failed.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
     await server.stop()
-    return EXIT_FAILED if server.failed.is_set() else 0
+    return Exit.UNFINISHED if server.failed.is_set() else Exit.DONE
+
+
+def facts(server: Holdfast) -> dict[str, Any]:
+    """Tell a program how to reach the server; a key that was made up is in it this once."""
+    told = {"url": server.url, "account_id": server.settings.account_id, "region": server.settings.region}
+    if server.made_up_key:
+        told["access_key_id"], told["secret_access_key"] = server.made_up_key
+    return told
 
 
 def greeting(server: Holdfast) -> str:
-    """Tell a newcomer how to log in, push, and reach the server with aws."""
+    """Tell a newcomer who they are, how to log in, push, and reach the server with aws; commands to be copied."""
     settings = server.settings
-    host = server.url.partition("://")[2]
+    scheme, _, host = server.url.partition("://")
+    for everywhere in _EVERYWHERE:
+        host = host.replace(everywhere, "127.0.0.1")
+    url = f"{scheme}://{host}"
+    program = "holdfast" if shutil.which("holdfast") else f"{sys.executable} -m holdfast"
     lines = [f"Holdfast listens on {server.url}  (account {settings.account_id}, region {settings.region})", ""]
+    key_id, secret = server.made_up_key or ("...", "...")
     if server.made_up_key:
-        key_id, secret = server.made_up_key
-        lines += [
-            "The first administrator was made. This is shown once; keep it:",
-            f"  access key id      {key_id}",
-            f"  secret access key  {secret}",
-            "",
-        ]
-        user, password = key_id, secret
-    else:
-        user, password = "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"
+        lines += ["The first administrator was made. Its access key is shown this once; keep it."]
     lines += [
+        "Say who you are:",
+        f"  export AWS_ACCESS_KEY_ID={key_id}",
+        f"  export AWS_SECRET_ACCESS_KEY={secret}",
+        f"  export AWS_DEFAULT_REGION={settings.region} AWS_ENDPOINT_URL_ECR={url} HOLDFAST_ENDPOINT={url}",
+        "Make a repository whose tags hold:",
+        f"  {program} repo create demo/app --mutability IMMUTABLE",
+        "  aws ecr create-repository --repository-name demo/app --image-tag-mutability IMMUTABLE   # the same",
         "Log in and push:",
-        f"  docker login {host} -u {user} -p {password}",
+        f'  echo "$AWS_SECRET_ACCESS_KEY" | docker login -u "$AWS_ACCESS_KEY_ID" --password-stdin {host}',
+        f"  aws ecr get-login-password | docker login -u AWS --password-stdin {host}   # the same",
         f"  docker tag IMAGE {host}/demo/app:v1 && docker push {host}/demo/app:v1",
-        "Reach it with aws:",
-        f"  export AWS_ACCESS_KEY_ID={user} AWS_SECRET_ACCESS_KEY={password} AWS_DEFAULT_REGION={settings.region}",
-        f"  aws ecr create-repository --repository-name demo/app --image-tag-mutability IMMUTABLE "
-        f"--endpoint-url {server.url}",
+        "See what holds:",
+        f"  {program} tags demo/app",
     ]
+    if settings.create_on_push:
+        lines += ["", f"A push to a repository that is not there makes it, {settings.create_on_push}."]
+    if scheme == "http" and not host.startswith(("127.", "localhost")):
+        lines += [
+            "",
+            f"This is plain http: docker needs {host} under insecure-registries. Better: --tls-cert, --tls-key.",
+        ]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
@@ -144,24 +145,26 @@ def open_image(path: Path, pick: str | None = None) -> Iterator[SourceImage]:
     `pick` chooses one of several, by the name that it has there. Raises LayoutInvalid.
     """
     if path.is_dir():
-        yield _read(_Folder(path), pick, path)
+        folder = _Folder(path)
+        if folder.size(_INDEX) is None:
+            raise LayoutInvalid(f"The folder {path} has no index.json; it is no OCI image layout.")
+        yield _from_layout(folder, pick)
         return
-    try:
-        with tarfile.open(path) as tar:
-            yield _read(_Archive(tar), pick, path)
-    except (tarfile.TarError, EOFError) as error:
-        msg = f"{path} is neither a folder nor a tar archive: {error}"
-        raise LayoutInvalid(msg) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            files = _Archive(stack.enter_context(tarfile.open(path)))
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise LayoutInvalid(f"{path} is neither a folder nor a tar archive: {error}") from None
+        yield _from_archive(files, pick, path)
 
 
-def _read(files: _Files, pick: str | None, path: Path) -> SourceImage:
+def _from_archive(files: _Archive, pick: str | None, path: Path) -> SourceImage:
     # `docker save` of today writes both; the layout is exact where the older form is not.
     if files.size(_INDEX) is not None:
         return _from_layout(files, pick)
     if files.size(_DOCKER_INDEX) is not None:
         return _from_docker(files, pick)
-    msg = f"{path} has neither index.json (an OCI image layout) nor manifest.json (`docker save`)."
-    raise LayoutInvalid(msg)
+    raise LayoutInvalid(f"{path} has neither index.json (an OCI image layout) nor manifest.json (`docker save`).")
 
 
 def _json(files: _Files, name: str) -> Any:  # noqa: ANN401 - JSON is any of six types
@@ -182,9 +185,16 @@ def _from_layout(files: _Files, pick: str | None) -> SourceImage:
     document = _json(files, _INDEX)
     listed = document.get("manifests") if isinstance(document, dict) else None
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    names = [str((entry.get("annotations") or {}).get(REF_NAME) or entry.get("digest")) for entry in entries]
+    names = [str(_name(entry) or entry.get("digest")) for entry in entries]
     chosen = entries[_choose(names, pick)]
     return _image(files, str(chosen.get("digest")), chosen.get("mediaType"), 0)
+
+
+def _name(entry: dict[str, Any]) -> str | None:
+    """Return the name that an index gives to one of its manifests."""
+    annotations = entry.get("annotations")
+    name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+    return name if isinstance(name, str) and name else None
 
 
 def _choose(names: list[str], pick: str | None) -> int:
@@ -262,7 +272,7 @@ def _opener(files: _Files, name: str) -> Callable[[], BinaryIO]:
 # --- `docker save` as it was before the layout -----------------------------------------------------------------------
 
 
-def _from_docker(files: _Files, pick: str | None) -> SourceImage:
+def _from_docker(files: _Archive, pick: str | None) -> SourceImage:
     """Make an OCI manifest over the config and layers of an archive; the layers go as they are."""
     document = _json(files, _DOCKER_INDEX)
     entries = [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
@@ -284,7 +294,7 @@ def _from_docker(files: _Files, pick: str | None) -> SourceImage:
     return SourceImage(manifests.parse(_dump(made), OCI_IMAGE), tuple(blobs.values()))
 
 
-def _measured(files: _Files, name: str) -> Content:
+def _measured(files: _Archive, name: str) -> Content:
     if files.size(name) is None:
         msg = f"The archive has no file {name[:200]}."
         raise LayoutInvalid(msg)
@@ -296,7 +306,7 @@ def _measured(files: _Files, name: str) -> Content:
     return Content(Digest(DEFAULT_ALGORITHM, hasher.hexdigest()), size, _opener(files, name))
 
 
-def _layer_type(files: _Files, name: str) -> str:
+def _layer_type(files: _Archive, name: str) -> str:
     with files.open(name) as source:
         magic = source.read(4)
     if magic.startswith(_GZIP):
@@ -382,6 +392,5 @@ class LayoutWriter:
 
 def _identity(entry: dict[str, Any]) -> object:
     """Return what may stand in an index once: a name, or a digest without one."""
-    annotations = entry.get("annotations")
-    name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+    name = _name(entry)
     return ("name", name) if name else ("digest", entry.get("digest"))

@@ -15,17 +15,18 @@ import asyncio
 import contextvars
 import logging
 import time
-import types
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from holdfast.faces.framing import ChunkedDecoder, HeadReader, Refused
-from holdfast.faces.http import CLIENT_GONE, BodyAborted, BodyTooLarge, Request, RequestBody, Response
+from holdfast.faces.framing import HeadReader, Refused, check_partial_head
+from holdfast.faces.http import CLIENT_GONE, BodyAborted, BodyTooLarge, Request, Response
 from holdfast.faces.limits import Pace
-from holdfast.faces.sending import BodySender
+from holdfast.faces.receiving import BodyReceiver
+from holdfast.faces.sending import BodySender, BytesBody
+from holdfast.faces.stepping import continued
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Coroutine
 
     from holdfast.faces.server import Edge
 
@@ -38,41 +39,20 @@ _DISCARD: Final = 2
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _KEEP: Final = b"\r\n\r\n"
 _CLOSE: Final = b"\r\nConnection: close\r\n\r\n"
-_TLS_HANDSHAKE_RECORD: Final = b"\x16"
 _CR: Final = 0x0D
 _HEAD_END_BYTES: Final = 4  # CR LF CR LF
-_REQUEST_LINE_REST_BYTES: Final = 32  # method, spaces and version beside the target
 _JOIN_BYTES_MAX: Final = 65_536  # below this, one write of a copy is cheaper than a gathered write
-_DRAIN_BYTES_MAX: Final = 65_536  # an unread rest up to this is cheaper to read than a new connection is to make
 _TURN_REQUESTS: Final = 32  # pipelined requests answered before the loop looks at the other connections
 _STATUS_CLIENT_GONE: Final = 499  # nginx's, for logs and metrics only: nobody was there to get an answer
-
-
-@types.coroutine
-def _continued(coroutine: Coroutine[Any, Any, Response], awaited: object) -> Generator[Any, Any, Response]:
-    """Go on with a coroutine that was stepped by hand once and yielded `awaited`, the future it waits for.
-
-    The Task that runs this sees that future as if it had stepped the coroutine itself.
-    """
-    while True:
-        try:
-            yield awaited
-        except BaseException as error:  # noqa: BLE001  a cancellation is the handler's to see
-            try:
-                awaited = coroutine.throw(error)
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
-        else:
-            return (yield from coroutine.__await__())
 
 
 class Connection(asyncio.Protocol):
     """The protocol of one accepted connection. Its limits, handler and clock are the edge's."""
 
     __slots__ = (
-        "_advancing", "_at", "_began", "_body", "_chunks", "_edge", "_half_closed", "_head_began", "_input",
-        "_keep_alive", "_left", "_pace", "_phase", "_reader", "_reading_paused", "_received_bytes", "_request",
-        "_send_continue", "_sender", "_status", "_task", "_transport", "deadline", "paused", "sent_bytes",
+        "_advancing", "_at", "_began", "_edge", "_half_closed", "_head_began", "_input", "_keep_alive", "_pace",
+        "_phase", "_reader", "_reading_paused", "_receiver", "_request", "_sender", "_status", "_transport", "deadline",
+        "paused", "sent_bytes",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -93,12 +73,7 @@ class Connection(asyncio.Protocol):
         self._request: Request | None = None
         self._began = 0.0
         self._keep_alive = True
-        self._task: asyncio.Task[None] | None = None
-        self._body: RequestBody | None = None
-        self._chunks: ChunkedDecoder | None = None
-        self._left = 0
-        self._received_bytes = 0
-        self._send_continue = False
+        self._receiver: BodyReceiver | None = None
         # Output; `_status` is 0 until there is an answer.
         self._status = 0
         self._sender: BodySender | None = None
@@ -120,7 +95,9 @@ class Connection(asyncio.Protocol):
         self._reader.scheme = "http" if stream.get_extra_info("sslcontext") is None else "https"
         self.deadline = edge.loop.time() + edge.limits.header_deadline_seconds
         edge.connections.add(self)
-        if len(edge.connections) > edge.connections_max:
+        if edge.stopping:
+            stream.close()
+        elif len(edge.connections) > edge.connections_max:
             self._refuse(503, "too many connections")
 
     def data_received(self, data: bytes) -> None:
@@ -131,7 +108,7 @@ class Connection(asyncio.Protocol):
                 and self._request is None
                 and not self._input
                 and data[0] != _CR
-                and len(data) <= self._edge.limits.header_bytes
+                and _HEAD_END_BYTES <= len(data) <= self._edge.limits.header_bytes
             ):
                 self._begin(data)  # by far the most common: one whole head and nothing else
                 return
@@ -140,9 +117,9 @@ class Connection(asyncio.Protocol):
             if self._request is None:
                 self._advance()
             else:
-                self._pause_reading()
-        elif self._phase == _BODY:
-            self._receive_body(data)
+                self.pause_reading()
+        elif self._receiver is not None:
+            self._receive_body(self._receiver, data)
 
     def eof_received(self) -> bool:
         """Hear that the client sends no more; over plain TCP it may still be waiting for its answer."""
@@ -150,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = False
         if self._request is None or self._reader.scheme == "https":
             return False
-        if self._phase == _BODY:
+        if self._receiver is not None:
             self._abort_body(400, "the connection was closed before the end of the body")
         return True
 
@@ -170,11 +147,11 @@ class Connection(asyncio.Protocol):
         """Clean up; a handler at work goes on and its answer is dropped."""
         del exc
         self._transport = None
-        self._edge.connections.discard(self)
+        self._edge.drop_connection(self)
         self._input = b""
         self._reader.release()
-        if self._body is not None:
-            self._body.abort(CLIENT_GONE, "the client closed the connection")
+        if self._receiver is not None:
+            self._receiver.body.abort(CLIENT_GONE, "the client closed the connection")
         if self._sender is not None:
             self._sender.lose()
         elif self._request is not None and self._status:
@@ -196,9 +173,9 @@ class Connection(asyncio.Protocol):
             self._edge.loop.call_soon(self._advance)
         self._advancing = False
         if self._input and self._request is not None:
-            self._pause_reading()
+            self.pause_reading()
         elif self._reading_paused and self._phase == _READING:
-            self._resume_reading()
+            self.resume_reading()
 
     def _cut_head(self) -> bytes | None:
         """Take the next head off the input, or None when it is not whole yet or cannot become valid."""
@@ -216,7 +193,7 @@ class Connection(asyncio.Protocol):
         else:
             self._at = end
         if end - at > self._edge.limits.header_bytes:
-            self._refuse_size()
+            self._refuse(431, f"the request line and headers are larger than {self._edge.limits.header_bytes} bytes")
             return None
         return data if end - at == len(data) else data[at:end]
 
@@ -226,16 +203,10 @@ class Connection(asyncio.Protocol):
         if not self._head_began:
             self._head_began = True
             self.deadline = self._edge.loop.time() + limits.header_deadline_seconds
-        if data.startswith(_TLS_HANDSHAKE_RECORD):
-            self._refuse(400, "this port speaks plain HTTP, not TLS")
-        elif not data[:1].isalpha() and data != b"\r":
-            self._refuse(400, "not an HTTP/1.1 request")
-        elif data.count(b"\n") != data.count(b"\r\n"):
-            self._refuse(400, "lines must end with CR LF")
-        elif b"\n" not in data and len(data) > limits.target_bytes + _REQUEST_LINE_REST_BYTES:
-            self._refuse(414, f"the request target is longer than {limits.target_bytes} bytes")
-        elif len(data) > limits.header_bytes:
-            self._refuse_size()
+        try:
+            check_partial_head(data, limits)
+        except Refused as refused:
+            self._refuse(refused.status, refused.reason)
 
     def _begin(self, head: bytes) -> None:
         """Read one head and start its handler."""
@@ -258,12 +229,10 @@ class Connection(asyncio.Protocol):
         self._run(edge, request)
 
     def _run(self, edge: Edge, request: Request) -> None:
-        """Run the handler, in a Task only if it waits.
+        """Run the handler, in a Task only if it waits (`stepping.py`).
 
-        A Task costs more than all the rest of a small request, and most handlers never wait. So the first step is made
-        by hand: a coroutine that returns at once raises StopIteration with its answer; one that waits has yielded the
-        future it waits for, and a Task takes it on from there. The context is the request's own, as a Task's would be:
-        a context variable set by one handler is not seen by the next.
+        The context is the request's own, as a Task's would be: what one handler sets in it, the next does not see. This
+        function is short for a reason: a StopIteration passing through has its line looked up, from the function's top.
         """
         try:
             coroutine = edge.handler(request)
@@ -274,96 +243,82 @@ class Connection(asyncio.Protocol):
             self._answer_error(request, error)
             return
         else:
-            self._task = edge.loop.create_task(self._await_answer(request, coroutine, awaited), context=context)
+            edge.spawn(self._await_answer(request, coroutine, awaited), context)
             return
         self._answer(request, response)
 
     async def _await_answer(self, request: Request, coroutine: Coroutine[Any, Any, Response], awaited: object) -> None:
         try:
-            response = await _continued(coroutine, awaited)
+            response = await continued(coroutine, awaited)
         except asyncio.CancelledError:  # the stop's grace ran out
-            self._task = None
             self._answer_nobody()
             raise
         except Exception as error:  # noqa: BLE001  as above
-            self._task = None
             self._answer_error(request, error)
         else:
-            self._task = None
             self._answer(request, response)
 
-    # Input: bodies. The first two are called by the request's body.
-
-    def body_wanted(self) -> None:
-        """Let the client send: the handler waits."""
-        if self._send_continue and self._transport is not None:
-            self._send_continue = False
-            self._transport.write(_CONTINUE)
-        self._resume_reading()
-
-    def body_taken(self) -> None:
-        """Read on: the handler took what was buffered."""
-        if self._reading_paused:
-            self._resume_reading()
+    # Input: bodies.
 
     def _begin_body(self, request: Request) -> None:
-        length = self._reader.length
-        self._body = request.body = RequestBody(length, self)
+        reader = self._reader
+        receiver = BodyReceiver(self, reader.length, self._edge.limits, continue_due=reader.expects_continue)
+        self._receiver = receiver
         self._phase = _BODY
-        self._chunks = ChunkedDecoder() if length is None else None
-        self._left = length or 0
-        self._received_bytes = 0
-        self._send_continue = self._reader.expects_continue
+        request.body = receiver.body
         if self._input:
             data = self._input[self._at :]
             self._input, self._at = b"", 0
-            self._receive_body(data)
+            self._receive_body(receiver, data)
 
-    def _receive_body(self, data: bytes) -> None:
-        body = self._body
-        assert body is not None  # noqa: S101  the phase says so
-        self._send_continue = False
-        self._received_bytes += len(data)
-        if self._chunks is None:
-            rest_bytes = len(data) - self._left
-            body.feed(data if rest_bytes <= 0 else data[: self._left])
-            self._left = max(0, -rest_bytes)
-        else:
-            pieces: list[bytes] = []
-            try:
-                rest_bytes = self._chunks.feed(data, pieces)
-            except Refused as refused:
-                self._abort_body(refused.status, refused.reason)
-                return
-            for piece in pieces:
-                body.feed(piece)
-        if self._request is None:
-            body.drop()
-        if rest_bytes >= 0:
-            self._end_body(body, data[len(data) - rest_bytes :])
-        elif body.buffered_bytes > self._edge.limits.body_high_water_bytes:
-            self._pause_reading()
-
-    def _end_body(self, body: RequestBody, rest: bytes) -> None:
-        """Note that the body is whole; `rest` is the beginning of the next request."""
-        self._body = None
+    def _receive_body(self, receiver: BodyReceiver, data: bytes) -> None:
+        try:
+            rest = receiver.feed(data)
+        except Refused as refused:
+            self._abort_body(refused.status, refused.reason)
+            return
+        if rest is None:
+            return
+        self._receiver = None
         self._phase = _READING
         self._input, self._at = rest, 0
-        body.end()
-        if self._request is None:
-            self._become_idle()
+        if self._request is not None:
+            return
+        # It was a rest that nobody read.
+        if self._edge.stopping:
+            self._close()
+        else:
+            self._head_began = False
+            self.deadline = self._edge.idle_deadline
             self._advance()
 
     def _abort_body(self, status: int, reason: str) -> None:
         """Give up on a body: what else comes in means nothing."""
-        body, self._body = self._body, None
+        receiver, self._receiver = self._receiver, None
         self._keep_alive = False
         self._phase = _DISCARD
-        self._resume_reading()
-        if body is not None:
-            body.abort(status, reason)
+        self.resume_reading()
+        if receiver is not None:
+            receiver.body.abort(status, reason)
         if self._request is None:
             self._close()
+
+    def send_continue(self) -> None:
+        """Let the client send its body; called by the receiver."""
+        if self._transport is not None:
+            self._transport.write(_CONTINUE)
+
+    def pause_reading(self) -> None:
+        """Read no more from the socket; also called by the receiver."""
+        if not self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, if reading was paused; also called by the receiver."""
+        if self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
 
     # Output. The last two are called by the sender of a body.
 
@@ -380,31 +335,31 @@ class Connection(asyncio.Protocol):
             self._answer_error(request, error)
             return
         self._status = response.status
+        self._pace = None
         if transport is None:
             _close_body(body)
             self._finish_answer()
             return
-        if self._phase == _BODY and (self._chunks is not None or self._left > _DRAIN_BYTES_MAX or self._send_continue):
+        if self._receiver is not None and not self._receiver.is_small_rest:
             self._keep_alive = False  # nobody will read the rest of this body
         if edge.stopping:
             self._keep_alive = False
-        front = b"".join((head, edge.date_and_id, request.id.encode(), _KEEP if self._keep_alive else _CLOSE))
+        ending = _KEEP if self._keep_alive else _CLOSE
         if request.method == "HEAD":
             _close_body(body)
             body = None
-        if body is None or isinstance(body, bytes):
-            if body is not None and len(body) > _JOIN_BYTES_MAX:
-                self.sent_bytes = len(front) + len(body)
-                transport.writelines((front, body))
-            else:
-                wire = front + body if body else front
-                self.sent_bytes = len(wire)
-                transport.write(wire)
+        if body is None or (isinstance(body, bytes) and len(body) <= _JOIN_BYTES_MAX):
+            wire = b"".join((head, edge.date_and_id, request.id.encode(), ending, body or b""))
+            self.sent_bytes = len(wire)
+            transport.write(wire)
             if not self.paused:
                 self._finish_answer()
-        else:
-            self._sender = BodySender(self, edge.loop, transport, front, body)
-            self._sender.pump()
+            return
+        front = b"".join((head, edge.date_and_id, request.id.encode(), ending))
+        if isinstance(body, bytes):
+            body = BytesBody(body)
+        self._sender = BodySender(self, edge.spawn, transport, front, body)
+        self._sender.pump()
 
     def _answer_error(self, request: Request, error: BaseException) -> None:
         """Answer for a handler that did not."""
@@ -427,9 +382,6 @@ class Connection(asyncio.Protocol):
         else:
             self._finish_answer()
 
-    def _refuse_size(self) -> None:
-        self._refuse(431, f"the request line and headers are larger than {self._edge.limits.header_bytes} bytes")
-
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, and end the connection."""
         edge, transport = self._edge, self._transport
@@ -448,9 +400,9 @@ class Connection(asyncio.Protocol):
         self._sender = None
         self._finish_answer()
 
-    def body_failed(self, why: str) -> None:
+    def body_failed(self, why: str, error: BaseException | None) -> None:
         """Break the connection so that the client cannot take what it got for the whole."""
-        _log.error("request %s: the answer was cut short: %s", self._request and self._request.id, why, exc_info=True)
+        _log.error("request %s: the answer was cut short: %s", self._request and self._request.id, why, exc_info=error)
         if self._transport is not None:
             self._transport.abort()
 
@@ -464,20 +416,17 @@ class Connection(asyncio.Protocol):
             edge.on_request_done(request, self._status, time.perf_counter() - self._began, self.sent_bytes)
         if self._transport is None:
             return
-        if not self._keep_alive:
+        if not self._keep_alive or edge.stopping:
             self._close()
             return
-        if self._body is not None:  # a small rest that nobody reads
-            self._body.drop()
-            self._resume_reading()
+        if self._receiver is not None:
+            self._pace = None
+            self._receiver.discard()
         else:
-            self._become_idle()
+            self._head_began = False
+            self.deadline = edge.idle_deadline
         if (self._input or self._reading_paused) and not self._advancing:
             edge.loop.call_soon(self._advance)
-
-    def _become_idle(self) -> None:
-        self._head_began = False
-        self.deadline = self._edge.idle_deadline
 
     def _close(self) -> None:
         """End the connection after its last answer, so that the client gets to read it."""
@@ -492,22 +441,14 @@ class Connection(asyncio.Protocol):
     def _linger(self, transport: asyncio.Transport) -> None:
         """Throw input away for a while: closing over unread input resets, and the client loses the answer."""
         self._phase = _DISCARD
-        self._body = None
+        if self._receiver is not None:
+            self._receiver.body.abort(CLIENT_GONE, "the request has been answered")
+            self._receiver = None
         self._input, self._at = b"", 0
         self.deadline = self._edge.loop.time() + self._edge.limits.linger_seconds
         if transport.can_write_eof():
             transport.write_eof()
-        self._resume_reading()
-
-    def _pause_reading(self) -> None:
-        if not self._reading_paused and self._transport is not None and not self._transport.is_closing():
-            self._reading_paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._reading_paused and self._transport is not None and not self._transport.is_closing():
-            self._reading_paused = False
-            self._transport.resume_reading()
+        self.resume_reading()
 
     # Called by the server.
 
@@ -516,16 +457,10 @@ class Connection(asyncio.Protocol):
         if self._request is None and self._phase == _READING and not self._input and self._transport is not None:
             self._transport.close()
 
-    def kill(self) -> asyncio.Task[None] | None:
-        """Break off, for a stop whose grace ran out. The Task returned, if any, is cancelled and yet to end."""
-        task = self._task
-        if task is not None:
-            task.cancel()
-        elif self._sender is not None:
-            task = self._sender.cancel()
+    def kill(self) -> None:
+        """Break off, for a stop whose grace ran out."""
         if self._transport is not None:
             self._transport.abort()
-        return task
 
     def look(self, seconds: float) -> None:
         """Judge the client. Called once `deadline` has passed, by a sweep `seconds` after the one before."""
@@ -541,10 +476,9 @@ class Connection(asyncio.Protocol):
                 self._refuse(408, "the request did not arrive in time")
             else:
                 transport.close()
-        elif self._body is not None:
-            # The client is late only when somebody waits for it: a handler, or nobody's drain.
-            if (self._request is None or self._body.awaited) and self._is_too_slow(
-                self._received_bytes, seconds, limits.body_stall_seconds
+        elif self._receiver is not None:
+            if self._receiver.is_awaited and self._is_too_slow(
+                self._receiver.received_bytes, seconds, limits.body_stall_seconds
             ):
                 self._abort_body(408, "the body did not arrive in time")
         elif self._request is None:

@@ -23,7 +23,7 @@ from holdfast.core.digest import Digest
 from holdfast.faces.blob_answer import answer_blob
 from holdfast.faces.ecr_operations import ECR
 from holdfast.faces.holdfast_operations import HOLDFAST
-from holdfast.faces.http import BodyTooLarge, Request, Response
+from holdfast.faces.http import BodyAborted, BodyTooLarge, Request, Response
 from holdfast.faces.json_call import Call
 from holdfast.faces.service_model import InvalidParameter, SerializationError, ServiceModel, UnknownOperation
 from holdfast.registry.seal import SealBroken
@@ -39,6 +39,8 @@ _HASH_IN_THREAD_BYTES: Final = 256 * 1024
 _LOGGER: Final = logging.getLogger("holdfast.ecr")
 _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 _MICROSECONDS: Final = 1_000_000
+_OF_A_PART: Final = ("registryId", "repositoryName", "uploadId")
+"""Members of InvalidLayerPartException that the operation puts into the error's detail."""
 
 INVALID: Final = "InvalidParameterException"
 
@@ -126,6 +128,8 @@ class ECRFace:
             return _reply(request, *model.render_error("RequestEntityTooLargeException", message))
         except errors.HoldfastError as error:
             return _reply(request, *_told(model, operation, error))
+        except BodyAborted:
+            raise  # the edge answers it: the request was broken, not the server
         except Exception:
             _LOGGER.exception("request %s failed", request.id)
             message = f"The server failed to answer request {request.id}."
@@ -199,7 +203,9 @@ def _told(model: ServiceModel, operation: str | None, error: errors.HoldfastErro
         message = f"Invalid parameter at 'imageTag' failed to satisfy constraint: '{message}'"
     members: dict[str, Any] | None = None
     if isinstance(error, errors.UploadRangeInvalid):
-        members = {"lastValidByteReceived": error.received_bytes - 1}
+        members = {name: error.detail[name] for name in _OF_A_PART if name in error.detail}
+        if error.received_bytes:
+            members["lastValidByteReceived"] = error.received_bytes - 1
     for code in ERRORS[type(error)]:
         try:
             return model.render_error(

@@ -9,7 +9,13 @@ import base64
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
-from holdfast.core.errors import DigestInvalid, ImageAlreadyExists, ParameterInvalid, UploadSizeInvalid
+from holdfast.core.errors import (
+    DigestInvalid,
+    ImageAlreadyExists,
+    ParameterInvalid,
+    UploadRangeInvalid,
+    UploadSizeInvalid,
+)
 from holdfast.core.mutability import parse_settings
 from holdfast.core.reference import parse_tag
 from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Parameters, Result
@@ -46,7 +52,7 @@ async def describe_repositories(call: Call) -> Result:
     """Describe the repositories named, or all of them by pages."""
     names = call.parameters.get("repositoryNames")
     if names:
-        if call.parameters.get("maxResults") or call.parameters.get("nextToken"):
+        if call.is_paged:
             parameter, why = "repositoryNames", "maxResults and nextToken cannot be combined with repositoryNames"
             raise ParameterInvalid(parameter, why)
         found = [call.use.repositories.describe(call.caller, call.registry, name) for name in names]
@@ -104,7 +110,7 @@ async def put_image(call: Call) -> Result:
         *call.where,
         given["imageManifest"].encode(),
         given.get("imageManifestMediaType"),
-        digest=Digest.parse(wanted) if wanted else None,
+        digest=_digest("imageDigest", wanted) if wanted is not None else None,
         tags=[tag] if tag else [],
         through=THROUGH,
     )
@@ -137,7 +143,9 @@ async def list_images(call: Call) -> Result:
     tagged, none_match = _filter(call)
     limit = call.limit()
     after = tuple(call.after() or ("", ""))
-    ids = [] if none_match else call.use.pages.list_ids(*call.where, tagged=tagged, after=after, limit=limit + 1)
+    ids = call.use.pages.list_ids(*call.where, tagged=tagged, after=after, limit=limit + 1)
+    if none_match:
+        ids = []
     last = ids[limit - 1] if len(ids) > limit else None
     token = call.next_token([last.digest, last.tag or ""]) if last else None
     return {"imageIds": [_image_id(one) for one in ids[:limit]], "nextToken": token}
@@ -147,14 +155,16 @@ async def describe_images(call: Call) -> Result:
     """Describe the images named, or all of them by pages."""
     wanted = call.parameters.get("imageIds")
     if wanted:
-        if call.parameters.get("maxResults") or call.parameters.get("nextToken"):
+        if call.is_paged:
             parameter, why = "imageIds", "maxResults and nextToken cannot be combined with imageIds"
             raise ParameterInvalid(parameter, why)
         found = call.use.pages.describe(*call.where, _image_ids(wanted))
         return {"imageDetails": [_detail(call, one) for one in found]}
     tagged, none_match = _filter(call)
     limit, after = call.limit(), call.after() or ""
-    page = [] if none_match else call.use.pages.describe_page(*call.where, tagged=tagged, after=after, limit=limit + 1)
+    page = call.use.pages.describe_page(*call.where, tagged=tagged, after=after, limit=limit + 1)
+    if none_match:
+        page = []
     token = call.next_token(page[limit - 1].image.digest) if len(page) > limit else None
     return {"imageDetails": [_detail(call, one) for one in page[:limit]], "nextToken": token}
 
@@ -177,13 +187,15 @@ async def batch_check_layer_availability(call: Call) -> Result:
         try:
             digests.append(Digest.parse(text))
         except DigestInvalid:
+            code = "InvalidLayerDigest" if text else "MissingLayerDigest"
             reason = f"Invalid request parameters: layer digest '{text}' is not a digest"
-            failures.append({"layerDigest": text, "failureCode": "InvalidLayerDigest", "failureReason": reason})
-    sizes = call.use.blobs.availability(*call.where, digests)
+            failures.append({"layerDigest": text, "failureCode": code, "failureReason": reason})
+    found = await call.use.blobs.availability(*call.where, digests)
     layers = []
     for digest in dict.fromkeys(map(str, digests)):
-        if digest in sizes:
-            layers.append({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": sizes[digest]})
+        if digest in found:
+            size = found[digest].size_bytes
+            layers.append({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": size})
         else:
             layers.append({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"})
     return {"layers": layers, "failures": failures}
@@ -202,23 +214,28 @@ async def upload_layer_part(call: Call) -> Result:
     if last - first + 1 != len(given["layerPartBlob"]):
         msg = f"The part has {len(given['layerPartBlob'])} bytes, the range names {last - first + 1}."
         raise UploadSizeInvalid(msg)
-    received = await call.use.uploads.append(
-        *call.where, given["uploadId"], _Given(given["layerPartBlob"]), span=(first, last), is_part=True
-    )
-    return {**_at(call), "uploadId": given["uploadId"], "lastByteReceived": received - 1}
+    told = {**_at(call), "uploadId": given["uploadId"]}
+    try:
+        received = await call.use.uploads.append(
+            *call.where, given["uploadId"], _Given(given["layerPartBlob"]), span=(first, last), is_part=True
+        )
+    except UploadRangeInvalid as error:
+        error.detail |= told
+        raise
+    return {**told, "lastByteReceived": received - 1}
 
 
 async def complete_layer_upload(call: Call) -> Result:
     """Turn an upload into a layer."""
     given = call.parameters
-    digest = Digest.parse(given["layerDigests"][0])
+    digest = _digest("layerDigests", given["layerDigests"][0])
     await call.use.uploads.finish(*call.where, given["uploadId"], digest, in_parts=True)
     return {**_at(call), "uploadId": given["uploadId"], "layerDigest": str(digest)}
 
 
 async def get_download_url_for_layer(call: Call) -> Result:
     """Make a link to a layer, good for an hour and for as long as the caller keeps the right."""
-    digest = Digest.parse(call.parameters["layerDigest"])
+    digest = _digest("layerDigest", call.parameters["layerDigest"])
     call.use.blobs.require_downloadable(*call.where, digest)
     grant = {
         "repository": call.repository,
@@ -287,6 +304,14 @@ class _Given:
     async def pieces(self) -> list[bytes]:
         content, self._content = self._content, b""
         return [content] if content else []
+
+
+def _digest(parameter: str, text: str) -> Digest:
+    """Read a digest. One that is malformed is a bad parameter; that content has another digest is another matter."""
+    try:
+        return Digest.parse(text)
+    except DigestInvalid as error:
+        raise ParameterInvalid(parameter, error.message) from None
 
 
 def _settings(given: Parameters) -> MutabilitySettings:

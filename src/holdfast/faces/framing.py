@@ -35,9 +35,9 @@ _ONCE: Final = frozenset(
 )
 """Fields that decide something: two of them mean that two readers may decide differently, so they are refused."""
 
-_METHODS: Final = {
-    name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-}
+_METHODS: Final = {name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_TLS_HANDSHAKE_RECORD: Final = b"\x16"
+_REQUEST_LINE_REST_BYTES: Final = 32  # method, spaces and version beside the target
 _VERSION_BYTES: Final = 9  # SP HTTP/1.1
 _HTTP11: Final = b" HTTP/1.1\r\n"
 _HTTP10: Final = b" HTTP/1.0\r\n"
@@ -83,6 +83,20 @@ def is_authority(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_partial_head(data: bytes, limits: Limits) -> None:
+    """Refuse early what has no end yet and cannot become a request; a client need not wait for its deadline."""
+    if data.startswith(_TLS_HANDSHAKE_RECORD):
+        raise Refused(400, "this port speaks plain HTTP, not TLS")
+    if not data[:1].isalpha() and data != b"\r":
+        raise Refused(400, "not an HTTP/1.1 request")
+    if data.count(b"\n") != data.count(b"\r\n"):
+        raise Refused(400, "lines must end with CR LF")
+    if b"\n" not in data and len(data) > limits.target_bytes + _REQUEST_LINE_REST_BYTES:
+        raise Refused(414, f"the request target is longer than {limits.target_bytes} bytes")
+    if len(data) > limits.header_bytes:
+        raise Refused(431, f"the request line and headers are larger than {limits.header_bytes} bytes")
 
 
 class HeadReader:
@@ -134,21 +148,21 @@ class HeadReader:
             self._tail = b""
             self._fields = []
         self._feed(head[: line_end + 2] + b"\r\n" if known else head)
-        method = self._parser.get_method()
+        method_sent = self._parser.get_method()
         target = self._target
-        if len(method) + len(target) + _VERSION_BYTES + 1 != line_end:
+        if len(method_sent) + len(target) + _VERSION_BYTES + 1 != line_end:
             raise Refused(400, "the request line must be METHOD SP target SP HTTP/1.1")
         if len(target) > self._limits.target_bytes:
             raise Refused(414, f"the request target is longer than {self._limits.target_bytes} bytes")
         if not known:
             self._read_fields(tail)
+        method = _METHODS.get(method_sent) or _other_method(method_sent)
         path, _, query = target.decode("latin-1").partition("?")
         if path[:1] != "/" or b"#" in target or not target.isascii():
             path, _, query = _origin_form(target).partition("?")
-        return Request(
-            _METHODS.get(method) or _other_method(method),
-            path, query, self._headers, NO_BODY, self._fields, self._headers["host"], self.peer, self.scheme, request_id,
-        )  # fmt: skip
+        headers = self._headers
+        fields, host = self._fields, headers["host"]
+        return Request(method, path, query, headers, NO_BODY, fields, host, self.peer, self.scheme, request_id)
 
     def _feed(self, head: bytes) -> None:
         try:

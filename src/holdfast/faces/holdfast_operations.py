@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from holdfast.core import strict_json
 from holdfast.core.errors import ManifestNotFound, ParameterInvalid
 from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
 
@@ -153,11 +154,12 @@ def _registry_settings(registry: Registry) -> Result:
 
 
 def _policy(text: str) -> dict[str, Any]:
+    parameter, why = "policies", "A policy is a JSON object"
     try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
+        document = strict_json.parse(text.encode())
+    except strict_json.StrictJSONError as error:
+        why = f"The policy is not acceptable JSON: {error}"
+        raise ParameterInvalid(parameter, why) from None
     if not isinstance(document, dict):
-        parameter, why = "policies", "A policy is a JSON object"
         raise ParameterInvalid(parameter, why)
     return document

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CLIENT_GONE: Final = 0
 """`BodyAborted.status` when nobody is left to answer."""
 
+_JOIN_BYTES_MAX: Final = 4096
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
 }
@@ -137,8 +138,12 @@ class RequestBody:
         return self._waiter is not None
 
     def feed(self, piece: bytes) -> None:
-        """Buffer one piece, never empty."""
-        self._pieces.append(piece)
+        """Buffer one piece, joining small ones: many one-byte pieces would hold fifty times their size."""
+        pieces = self._pieces
+        if pieces and len(pieces[-1]) + len(piece) <= _JOIN_BYTES_MAX:
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
         self.buffered_bytes += len(piece)
         self._wake()
 
@@ -175,7 +180,8 @@ class Request:
 
     `path` is percent-encoded as it came, printable ASCII, beginning with "/" and never decoded or normalised here;
     `query` has no "?". `headers` has lower-case names, repeated fields joined with ", "; `raw_headers` has every field
-    as sent, in order. `host` is the Host header, valid `host[:port]`. `peer` is the other end's IP, as the socket says.
+    as sent, in order. Both are to be read only: requests with the same fields on one connection share them. `host` is
+    the Host header, valid `host[:port]`. `peer` is the other end's IP, as the socket says.
     """
 
     __slots__ = ("body", "headers", "host", "id", "method", "path", "peer", "query", "raw_headers", "scheme")

@@ -87,6 +87,11 @@ class Call:
         """This server as the client reached it."""
         return f"{self.request.scheme}://{self.request.host}"
 
+    @property
+    def is_paged(self) -> bool:
+        """Whether the call asks for a page."""
+        return "maxResults" in self.parameters or "nextToken" in self.parameters
+
     def limit(self, default: int = DEFAULT_PAGE) -> int:
         """Return how many results the caller wants on a page."""
         return int(self.parameters.get("maxResults") or default)

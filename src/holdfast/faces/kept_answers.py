@@ -8,6 +8,7 @@ asked for each time.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.faces.http import Response
@@ -26,26 +27,33 @@ class Kept(NamedTuple):
     repository: str
     response: Response
     commits: int
+    until: float
+    """Microseconds since the epoch from which it must be asked anew, though nothing was written."""
 
 
 class KeptAnswers:
     """Answers by what was asked: the method and the path."""
 
-    def __init__(self, commits: Callable[[], int]) -> None:
+    def __init__(self, commits: Callable[[], int], clock: Callable[[], int]) -> None:
         """`commits` gives a number that differs after each commit and is odd while one is under way."""
         self._commits = commits
+        self._clock = clock
         self._kept: dict[tuple[str, str], Kept] = {}
 
     def get(self, method: str, path: str) -> Kept | None:
         """Return the answer to this, if nothing was written since."""
         kept = self._kept.get((method, path))
-        return kept if kept is not None and kept.commits == self._commits() else None
+        if kept is None or kept.commits != self._commits() or self._clock() >= kept.until:
+            return None
+        return kept
 
     def before(self) -> int:
         """Return what `keep` wants to know: the number of commits before the answer was read."""
         return self._commits()
 
-    def keep(self, method: str, path: str, repository: str, response: Response, before: int) -> Response:
+    def keep(
+        self, method: str, path: str, repository: str, response: Response, before: int, until: float = inf
+    ) -> Response:
         """Keep an answer unless something was written while it was read, and return it."""
         if before % 2 or before != self._commits():
             return response
@@ -59,5 +67,5 @@ class KeptAnswers:
             response.body if isinstance(response.body, bytes) else None,
             length=response.length,
         )
-        self._kept[method, path] = Kept(repository, frozen, before)
+        self._kept[method, path] = Kept(repository, frozen, before, until)
         return frozen

@@ -22,9 +22,9 @@ class Limits:
     header_deadline_seconds: float = 10.0
     """From the accept, or from a later request's first byte. Go's advice is 5 to 10, mod_reqtimeout has 20 to 40."""
     keep_alive_seconds: float = 75.0
-    """Idle between requests: nginx's keepalive_timeout; longer than the 60 of load balancers, which must give up first."""
+    """Idle between requests: nginx's keepalive_timeout; above the 60 of load balancers."""
     body_stall_seconds: float = 30.0
-    """Without one byte while a handler waits for the body. nginx waits 60, Kestrel 5; an uploader may hash meanwhile."""
+    """Without one byte while a handler waits for the body. nginx waits 60, Kestrel 5."""
     write_stall_seconds: float = 60.0
     """Without one byte taken by a client that has an answer waiting: nginx's send_timeout."""
     min_bytes_per_second: int = 500

@@ -23,6 +23,7 @@ from holdfast.core.reference import parse_reference, parse_repository_name, pars
 from holdfast.faces.blob_answer import FOR_EVER, answer_blob, blob_headers, has_current
 from holdfast.faces.http import BodyTooLarge, Request, Response
 from holdfast.registry.access import BEARER_TOKEN_SECONDS
+from holdfast.registry.blobs import RENEW_MICROSECONDS
 from holdfast.registry.images import MAX_TAGS_PER_PUSH
 
 if TYPE_CHECKING:
@@ -307,9 +308,10 @@ class OCIFace:
     async def _head_blob(self, call: _Call) -> Response:
         digest = Digest.parse(call.reference)
         before = self._kept.before()
-        blob = self._blobs.find(call.caller, call.registry, call.name, digest)
+        blob = await self._blobs.find(call.caller, call.registry, call.name, digest)
         response = Response(200, blob_headers(digest), length=blob.size_bytes)
-        return self._kept.keep(call.request.method, call.request.path, call.name, response, before)
+        until = blob.leased_until - RENEW_MICROSECONDS
+        return self._kept.keep(call.request.method, call.request.path, call.name, response, before, until)
 
     async def _get_blob(self, call: _Call) -> Response:
         digest = Digest.parse(call.reference)

@@ -8,10 +8,15 @@ connection (so nobody takes a part for the whole). It must not know requests, or
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from holdfast.faces.http import ResponseBody
+
+    Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    """Runs work in a Task that the server knows of."""
 
 _TURN_BYTES: Final = 4 << 20  # one connection sends at most this before the loop looks at the others
 
@@ -26,45 +31,52 @@ class Owner(Protocol):
     def body_sent(self) -> None:
         """Hear that the whole body has left, or that nobody is left to send it to; it is closed."""
 
-    def body_failed(self, why: str) -> None:
-        """Hear that the body cannot go on: cut the connection. `sys.exc_info` has the cause, if any."""
+    def body_failed(self, why: str, error: BaseException | None) -> None:
+        """Hear that the body cannot go on: cut the connection."""
 
 
 class BodySender:
     """Sends one body, after the head in `front`. `pump` it at the start and whenever the transport has drained."""
 
-    __slots__ = ("_body", "_front", "_left_bytes", "_loop", "_owner", "_task", "_transport")
+    __slots__ = ("_body", "_failed", "_front", "_left_bytes", "_owner", "_spawn", "_task", "_transport")
 
     def __init__(
-        self, owner: Owner, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, front: bytes, body: ResponseBody
+        self, owner: Owner, spawn: Spawn, transport: asyncio.Transport, front: bytes, body: ResponseBody
     ) -> None:
         self._owner = owner
-        self._loop = loop
+        self._spawn = spawn
         self._transport: asyncio.Transport | None = transport
         self._front = front
         self._body: ResponseBody | None = body
         self._left_bytes = body.length
         self._task: asyncio.Task[None] | None = None
+        self._failed = False
 
     def pump(self) -> None:
         """Hand on pieces as long as the transport takes them whole and the other connections can wait."""
+        body = self._body
+        if body is None:
+            return
         turn_end_bytes = self._owner.sent_bytes + _TURN_BYTES
-        while self._body is not None and self._task is None and self._transport is not None and not self._owner.paused:
+        while self._can_send():
             if not self._left_bytes and not self._front:
                 self._finish()
                 return
             if self._owner.sent_bytes >= turn_end_bytes:
-                self._loop.call_soon(self.pump)
+                asyncio.get_running_loop().call_soon(self.pump)
                 return
             try:
-                view = self._body.read_nowait() if self._left_bytes else memoryview(b"")
-            except Exception:  # noqa: BLE001  whatever it is, the rest of the body is not to be had
-                self._fail("reading it failed")
+                view = body.read_nowait() if self._left_bytes else memoryview(b"")
+            except Exception as error:  # noqa: BLE001  whatever it is, the rest of the body is not to be had
+                self._fail("reading it failed", error)
                 return
             if view is None:
-                self._task = self._loop.create_task(self._fetch(self._body))
+                self._task = self._spawn(self._fetch(body))
             else:
                 self._send(view)
+
+    def _can_send(self) -> bool:
+        return not (self._transport is None or self._failed or self._task is not None or self._owner.paused)
 
     def lose(self) -> None:
         """Hear that the connection is gone. The body is closed now, or when the thread that reads it is back."""
@@ -72,29 +84,24 @@ class BodySender:
         if self._task is None:
             self._finish()
 
-    def cancel(self) -> asyncio.Task[None] | None:
-        """Give up waiting for a piece; the cancelled Task, if there is one, is the caller's to await."""
-        if self._task is not None:
-            self._task.cancel()
-        return self._task
-
     async def _fetch(self, body: ResponseBody) -> None:
         """Have one piece read where it may block, and go on with it."""
         try:
             view = await body.read()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # the stop's grace ran out
             self._task = None
-            self._fail("the server is stopping")
+            self._fail("the server is stopping", None)
             raise
-        except Exception:  # noqa: BLE001  as above
+        except Exception as error:  # noqa: BLE001  as above
             self._task = None
-            self._fail("reading it failed")
+            self._fail("reading it failed", error)
         else:
             self._task = None
             self._send(view)
             self.pump()
-        if self._transport is None:
-            self._finish()
+        finally:
+            if self._transport is None:
+                self._finish()
 
     def _send(self, view: memoryview) -> None:
         """Hand on one piece, behind the head if that is still here."""
@@ -102,7 +109,7 @@ class BodySender:
             return
         size_bytes = view.nbytes
         if size_bytes > self._left_bytes or (self._left_bytes and not size_bytes):
-            self._fail(f"{self._left_bytes} bytes were due and the next piece has {size_bytes}")
+            self._fail(f"{self._left_bytes} bytes were due and the next piece has {size_bytes}", None)
             return
         self._left_bytes -= size_bytes
         self._owner.sent_bytes += size_bytes + len(self._front)
@@ -112,12 +119,35 @@ class BodySender:
         else:
             self._transport.write(view)
 
-    def _fail(self, why: str) -> None:
-        if self._transport is not None:
-            self._owner.body_failed(why)
+    def _fail(self, why: str, error: BaseException | None) -> None:
+        if self._transport is not None and not self._failed:
+            self._failed = True
+            self._owner.body_failed(why, error)
 
     def _finish(self) -> None:
         body, self._body = self._body, None
         if body is not None:
             body.close()
             self._owner.body_sent()
+
+
+class BytesBody:
+    """A large body that is all in memory, sent as it is instead of being joined to its head."""
+
+    __slots__ = ("_view", "length")
+
+    def __init__(self, body: bytes) -> None:
+        self._view = memoryview(body)
+        self.length = len(body)
+
+    def read_nowait(self) -> memoryview:
+        """Return everything; the sender asks once."""
+        return self._view
+
+    async def read(self) -> memoryview:
+        """Return everything; never needed."""
+        return self._view
+
+    def close(self) -> None:
+        """Let go of the bytes."""
+        self._view = memoryview(b"")

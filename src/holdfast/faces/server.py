@@ -12,11 +12,12 @@ This file alone decides who may connect while, and when the edge ends. It must n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 import secrets
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.faces.connection import Connection
 from holdfast.faces.http import Handler, Request, Response
@@ -24,7 +25,8 @@ from holdfast.faces.limits import Limits
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextvars import Context
 
     OnRequestDone = Callable[[Request, int, float, int], None]
     """Called after each request with its status, seconds and bytes sent. 499: the client went away unanswered."""
@@ -47,8 +49,9 @@ class Edge:
     """What all connections of one server share. The connections read it; only the server writes it."""
 
     __slots__ = (
-        "_render_error", "connections", "connections_max", "date_and_id", "handler",
-        "idle_deadline", "limits", "loop", "new_id", "on_request_done", "stopping",
+        "_render_error", "connections", "connections_max", "date_and_id", "empty",
+        "handler", "idle_deadline", "limits", "loop", "new_id", "on_request_done", "stopping",
+        "tasks",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +66,10 @@ class Edge:
         self.on_request_done = on_request_done
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Handlers that wait and pieces being read, also those whose connection is gone."""
+        self.empty = asyncio.Event()
+        """While stopping: whether the last connection and the last task have ended."""
         self.connections_max = min(limits.connections, _connections_possible(limits))
         self.stopping = False
         self.date_and_id = b""
@@ -83,6 +90,29 @@ class Edge:
         elif status == 503:  # noqa: PLR2004
             headers.append(("Retry-After", "1"))
         return Response(status, headers, body)
+
+    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
+        """Run `work` in a Task that a stop waits for."""
+        task = self.loop.create_task(work, context=context)
+        self.tasks.add(task)
+        task.add_done_callback(self._drop_task)
+        return task
+
+    def _drop_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a connection's task failed", exc_info=error)
+        self.check_empty()
+
+    def drop_connection(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+        self.connections.discard(connection)
+        self.check_empty()
+
+    def check_empty(self) -> None:
+        """Wake the stop when nothing is left to wait for."""
+        if self.stopping and not self.connections and not self.tasks:
+            self.empty.set()
 
     def tick(self) -> None:
         """Renew what changes with the clock, so that requests need not ask it."""
@@ -171,23 +201,19 @@ class Server:
         server.close()
         for connection in list(edge.connections):
             connection.close_if_idle()
-        if not await self._wait_until_empty(edge.limits.shutdown_grace_seconds):
+        edge.check_empty()
+        try:
+            await asyncio.wait_for(edge.empty.wait(), edge.limits.shutdown_grace_seconds)
+        except TimeoutError:
             _log.warning("the grace is over: breaking off %d connections", len(edge.connections))
-            tasks = [task for connection in list(edge.connections) if (task := connection.kill()) is not None]
-            if tasks:
-                await asyncio.wait(tasks, timeout=_KILL_SECONDS)
-            await self._wait_until_empty(_KILL_SECONDS)
+            for task in list(edge.tasks):
+                task.cancel()
+            for connection in list(edge.connections):
+                connection.kill()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(edge.empty.wait(), _KILL_SECONDS)
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
-
-    async def _wait_until_empty(self, seconds: float) -> bool:
-        """Wait for the last connection to end, looking often: a stop is rare and a restart should be quick."""
-        edge = self._edge
-        assert edge is not None  # noqa: S101  called while stopping
-        end = edge.loop.time() + seconds
-        while edge.connections and edge.loop.time() < end:
-            await asyncio.sleep(0.01)
-        return not edge.connections
 
     def _sweep(self) -> None:
         """Look at every connection whose deadline has passed."""

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 MAX_MOUNT_CANDIDATES: Final = 100
 """Repositories looked at for a mount that names none."""
 
+LEASE_MICROSECONDS: Final = 24 * 3600 * 1_000_000
+"""How long a blob that a client was told of is kept without a manifest: longer than any push takes."""
+
+RENEW_MICROSECONDS: Final = LEASE_MICROSECONDS // 2
+"""A lease with less left than this is renewed when the client asks; so a blob is written to at most twice a day."""
+
 
 class Blobs:
     """The use cases over blobs."""
@@ -41,10 +47,23 @@ class Blobs:
         self._repositories = repositories
         self._clock = clock
 
-    def find(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
-        """Return the size and place of a blob. Raises BlobNotFound, RepositoryNotFound, AccessDenied."""
+    async def find(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
+        """Return a blob, which is kept for a manifest to come from now on for half a day at least.
+
+        Raises BlobNotFound, RepositoryNotFound, AccessDenied.
+        """
         self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
-        return self._blob(registry, repository, digest)
+        blob = self._blob(registry, repository, digest)
+        if self.is_leased(blob):
+            return blob
+        found = await self._lease(registry, repository, [blob.digest])
+        if blob.digest not in found:
+            raise BlobNotFound(blob.digest)
+        return found[blob.digest]
+
+    def is_leased(self, blob: Blob) -> bool:
+        """Whether a blob is kept for long enough that a client may be told of it without a renewal."""
+        return blob.leased_until - self._clock() > RENEW_MICROSECONDS
 
     def open(
         self,
@@ -75,13 +94,17 @@ class Blobs:
         start, end = select(blob.size_bytes) if select else (0, blob.size_bytes)
         return blob, self._store.open(digest, blob.generation, start=start, end=end)
 
-    def availability(
+    async def availability(
         self, caller: Caller, registry: Registry, repository: str, digests: Sequence[Digest]
-    ) -> dict[str, int]:
-        """Find which of the blobs the repository has: digest -> size in bytes."""
+    ) -> dict[str, Blob]:
+        """Find which of the blobs the repository has; like `find`, each is kept from now on."""
         self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
-        found = require_repository(self._database, registry, repository)
-        return content.blob_sizes(self._database, found.id, [str(digest) for digest in digests])
+        repo = require_repository(self._database, registry, repository)
+        wanted = [str(digest) for digest in digests]
+        found = content.blobs(self._database, repo.id, wanted)
+        if all(self.is_leased(blob) for blob in found.values()):
+            return found
+        return await self._lease(registry, repository, wanted)
 
     def require_downloadable(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
         """Return a blob that an image of the repository refers to. Raises LayerInaccessible for one that none does."""
@@ -120,7 +143,7 @@ class Blobs:
             for name in readable:
                 identity = catalog.repository_id(txn, registry.id, name)
                 if identity is not None and content.blob(txn, identity, str(digest)) is not None:
-                    content.link_blob(txn, target.id, str(digest), at=now)
+                    content.lease_blob(txn, target.id, str(digest), until=now + LEASE_MICROSECONDS)
                     return True
             return False
 
@@ -138,6 +161,18 @@ class Blobs:
                 raise BlobNotFound(str(digest))
 
         await self._database.write(job)
+
+    async def _lease(self, registry: Registry, repository: str, digests: Sequence[str]) -> dict[str, Blob]:
+        """Renew the leases of those blobs that the repository still has, and return them."""
+        until = self._clock() + LEASE_MICROSECONDS
+
+        def job(txn: Transaction) -> dict[str, Blob]:
+            repo = require_repository(txn, registry, repository)
+            for digest in content.blobs(txn, repo.id, digests):
+                content.lease_blob(txn, repo.id, digest, until=until)
+            return content.blobs(txn, repo.id, digests)
+
+        return await self._database.write(job)
 
     def _blob(self, registry: Registry, repository: str, digest: Digest) -> Blob:
         blob = content.blob_of(self._database, registry.id, repository, str(digest))

@@ -249,15 +249,15 @@ def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) ->
 
 def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest) -> int:
     wanted = {str(one.digest): one.size_bytes for one in manifest.blobs}
-    found = content.blob_sizes(reader, repository_id, list(wanted))
+    found = content.blobs(reader, repository_id, list(wanted))
     missing = [digest for digest in wanted if digest not in found]
     if missing:
         raise BlobsMissing(missing)
     for digest, size in wanted.items():
-        if found[digest] != size:
-            msg = f"The manifest says that {digest} has {size} bytes; it has {found[digest]}."
-            raise ManifestInvalid(msg, {"digest": digest, "size": found[digest]})
-    return sum(found.values())
+        if found[digest].size_bytes != size:
+            msg = f"The manifest says that {digest} has {size} bytes; it has {found[digest].size_bytes}."
+            raise ManifestInvalid(msg, {"digest": digest, "size": found[digest].size_bytes})
+    return sum(blob.size_bytes for blob in found.values())
 
 
 def _largest_child(reader: Reader, repository_id: int, manifest: Manifest) -> int:

@@ -25,6 +25,7 @@ from holdfast.core.errors import (
     UploadSizeInvalid,
 )
 from holdfast.registry.binding import require_repository
+from holdfast.registry.blobs import LEASE_MICROSECONDS
 from holdfast.store import content
 from holdfast.store.content import Blob, Upload
 
@@ -205,10 +206,18 @@ class Uploads:
             raise UploadBusy
         await self._forget(upload_id)
 
+    def left_behind(self) -> int:
+        """Count the sessions that `sweep` would drop, without the files that belong to none."""
+        return len(self._old())
+
+    def _old(self) -> list[Upload]:
+        before = self._clock() - SESSION_SECONDS * _MICROSECONDS
+        found = content.uploads_before(self._database, before, limit=1_000)
+        return [one for one in found if one.id not in self._busy]
+
     async def sweep(self) -> int:
         """Drop sessions begun too long ago, and files that belong to no session; return how many."""
-        before = self._clock() - SESSION_SECONDS * _MICROSECONDS
-        old = [one for one in content.uploads_before(self._database, before, limit=1_000) if one.id not in self._busy]
+        old = self._old()
         for upload in old:
             await self._forget(upload.id)
         return len(old) + await self._store.sweep_uploads(self._is_known)
@@ -287,7 +296,7 @@ class Uploads:
         def job(txn: Transaction) -> Blob:
             if not content.insert_blob(txn, blob, at=now) and replaceable and existing is not None:
                 content.replace_blob(txn, existing, blob)
-            content.link_blob(txn, upload.repository_id, blob.digest, at=now)
+            content.lease_blob(txn, upload.repository_id, blob.digest, until=now + LEASE_MICROSECONDS)
             content.delete_upload(txn, upload.id)
             return content.blob_anywhere(txn, blob.digest) or blob
 

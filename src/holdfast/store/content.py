@@ -20,6 +20,8 @@ class Blob:
     digest: str
     size_bytes: int
     generation: str
+    leased_until: int = 0
+    """Until when the repository keeps it without a manifest that names it; microseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +41,44 @@ class Upload:
 def blob(reader: Reader, identity: int, digest: str) -> Blob | None:
     """Find a blob of a repository."""
     row = reader.row(
-        "SELECT b.digest, b.size_bytes, b.generation FROM repository_blobs l JOIN blobs b ON b.digest = l.digest "
+        "SELECT b.digest, b.size_bytes, b.generation, l.leased_until "
+        "FROM repository_blobs l JOIN blobs b ON b.digest = l.digest "
         "WHERE l.repository_id = ? AND l.digest = ?",
         identity,
         digest,
     )
-    return Blob(*cast("tuple[str, int, str]", row)) if row else None
+    return Blob(*cast("tuple[Any, ...]", row)) if row else None
 
 
 def blob_of(reader: Reader, registry_id: int, name: str, digest: str) -> Blob | None:
     """Find a blob of a repository given by name."""
     row = reader.row(
-        "SELECT b.digest, b.size_bytes, b.generation FROM repositories r "
+        "SELECT b.digest, b.size_bytes, b.generation, l.leased_until FROM repositories r "
         "JOIN repository_blobs l ON l.repository_id = r.id AND l.digest = ? JOIN blobs b ON b.digest = l.digest "
         "WHERE r.registry_id = ? AND r.name = ? AND r.deleted_at IS NULL",
         digest,
         registry_id,
         name,
     )
-    return Blob(*cast("tuple[str, int, str]", row)) if row else None
+    return Blob(*cast("tuple[Any, ...]", row)) if row else None
 
 
 def blob_anywhere(reader: Reader, digest: str) -> Blob | None:
     """Find a blob whichever repository has it: never to be told to a client."""
     row = reader.row("SELECT digest, size_bytes, generation FROM blobs WHERE digest = ?", digest)
-    return Blob(*cast("tuple[str, int, str]", row)) if row else None
+    return Blob(*cast("tuple[Any, ...]", row)) if row else None
 
 
-def blob_sizes(reader: Reader, identity: int, digests: Sequence[str]) -> dict[str, int]:
-    """Find blobs of a repository: digest -> size in bytes."""
+def blobs(reader: Reader, identity: int, digests: Sequence[str]) -> dict[str, Blob]:
+    """Find blobs of a repository by digest; those that it does not have are absent."""
     rows = reader.rows(
-        "SELECT b.digest, b.size_bytes FROM repository_blobs l JOIN blobs b ON b.digest = l.digest "
+        "SELECT b.digest, b.size_bytes, b.generation, l.leased_until "
+        "FROM repository_blobs l JOIN blobs b ON b.digest = l.digest "
         f"WHERE l.repository_id = ? AND l.digest IN ({placeholders(digests)})",
         identity,
         *digests,
     )
-    return {cast("str", row[0]): cast("int", row[1]) for row in rows}
+    return {blob.digest: blob for blob in (Blob(*cast("tuple[Any, ...]", row)) for row in rows)}
 
 
 def repositories_with_blob(reader: Reader, registry_id: int, digest: str, *, limit: int) -> list[str]:
@@ -115,16 +119,15 @@ def replace_blob(txn: Transaction, damaged: Blob, sound: Blob) -> None:
     )
 
 
-def link_blob(txn: Transaction, identity: int, digest: str, *, at: int) -> bool:
-    """Give a repository a blob; return False when it has it already."""
-    return (
-        txn.run(
-            "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            identity,
-            digest,
-            at,
-        )
-        > 0
+def lease_blob(txn: Transaction, identity: int, digest: str, *, until: int) -> None:
+    """Give a repository a blob, or prolong the lease of one that it has; a lease is never cut short."""
+    txn.run(
+        "INSERT INTO repository_blobs (repository_id, digest, leased_until) VALUES (?, ?, ?) "
+        "ON CONFLICT (repository_id, digest) DO UPDATE SET leased_until = excluded.leased_until "
+        "WHERE excluded.leased_until > leased_until",
+        identity,
+        digest,
+        until,
     )
 
 

@@ -345,7 +345,7 @@ class VerifyingReader(BlobReader):
     ) -> None:
         super().__init__(descriptor, start, end, threads)
         self._verification = verification
-        self._partial = self.length < verification.size
+        self._partial = (start, end) != (0, verification.size)  # also of a file that has lost its end
         self._concluded = False
 
     def read_nowait(self) -> memoryview | None:

@@ -53,13 +53,23 @@ CREATE TABLE blobs (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Until its lease ends, a repository keeps a blob that no manifest names (yet): whoever was told that the blob is there has
+-- that long to push the manifest.
 CREATE TABLE repository_blobs (
     repository_id INTEGER NOT NULL REFERENCES repositories (id),
     digest        TEXT NOT NULL REFERENCES blobs (digest),
-    linked_at     INTEGER NOT NULL,
+    leased_until  INTEGER NOT NULL,
     PRIMARY KEY (repository_id, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX repositories_of_blob ON repository_blobs (digest);
+
+-- Files whose blob was collected: the row went first, the file follows.
+CREATE TABLE doomed_files (
+    digest     TEXT NOT NULL,
+    generation TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (digest, generation)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE manifest_payloads (
     digest  TEXT PRIMARY KEY,
@@ -204,8 +214,9 @@ CREATE TRIGGER binding_ends BEFORE UPDATE ON bindings BEGIN
         OR NEW.bound_at <> OLD.bound_at OR NEW.bound_by <> OLD.bound_by OR NEW.ended_at IS NULL;
     SELECT RAISE(ABORT, 'holdfast: a held tag does not move') WHERE NEW.end_cause = 'moved'
         AND EXISTS (SELECT 1 FROM held_bindings h WHERE h.id = OLD.id);
-    SELECT RAISE(ABORT, 'holdfast: only a signature tag may grow') WHERE NEW.end_cause = 'appended'
-        AND OLD.tag NOT GLOB 'sha256-*' AND OLD.tag NOT GLOB 'sha512-*';
+    SELECT RAISE(ABORT, 'holdfast: only a signature tag may grow') WHERE NEW.end_cause = 'appended' AND NOT (
+        substr(OLD.tag, 1, 7) IN ('sha256-', 'sha512-') AND length(OLD.tag) >= 71
+        AND substr(OLD.tag, 8, 64) NOT GLOB '*[^a-f0-9]*' AND substr(OLD.tag, 72) IN ('', '.sig', '.att', '.sbom'));
     SELECT RAISE(ABORT, 'holdfast: a held tag that is deleted leaves a tombstone') WHERE NEW.end_cause = 'deleted'
         AND EXISTS (
             SELECT 1 FROM held_bindings h JOIN registries g ON g.id = h.registry_id AND g.deleted_tags = 'held'
@@ -247,9 +258,11 @@ CREATE TRIGGER repository_begins BEFORE INSERT ON repositories BEGIN
             registry_id = NEW.registry_id AND name = NEW.name AND deleted_at IS NULL));
 END;
 
-CREATE TRIGGER repository_keeps_its_name BEFORE UPDATE OF id, registry_id, name, deleted_at ON repositories BEGIN
+-- No list of columns: `UPDATE OF id` does not hear of an update that calls the id `rowid`.
+CREATE TRIGGER repository_keeps_its_name BEFORE UPDATE ON repositories BEGIN
     SELECT RAISE(ABORT, 'holdfast: a repository keeps its name') WHERE NEW.id <> OLD.id
-        OR NEW.registry_id <> OLD.registry_id OR NEW.name <> OLD.name OR OLD.deleted_at IS NOT NULL;
+        OR NEW.registry_id <> OLD.registry_id OR NEW.name <> OLD.name OR OLD.deleted_at IS NOT NULL
+        OR NEW.created_at <> OLD.created_at OR NEW.created_by <> OLD.created_by;
     SELECT RAISE(ABORT, 'holdfast: a repository is deleted after its tags') WHERE NEW.deleted_at IS NOT NULL
         AND EXISTS (SELECT 1 FROM bindings WHERE repository_id = OLD.id AND ended_at IS NULL);
 END;
@@ -258,9 +271,47 @@ CREATE TRIGGER repository_stays BEFORE DELETE ON repositories BEGIN
     SELECT RAISE(ABORT, 'holdfast: the record of a repository is not deleted');
 END;
 
+CREATE TRIGGER registry_begins BEFORE INSERT ON registries BEGIN
+    SELECT RAISE(IGNORE) WHERE EXISTS (
+        SELECT 1 FROM registries WHERE account_id = NEW.account_id AND region = NEW.region);
+    SELECT RAISE(ABORT, 'holdfast: a registry is never written over') WHERE EXISTS (
+        SELECT 1 FROM registries WHERE id = NEW.id);
+END;
+
+CREATE TRIGGER registry_keeps_its_name BEFORE UPDATE ON registries BEGIN
+    SELECT RAISE(ABORT, 'holdfast: a registry keeps its name') WHERE NEW.id <> OLD.id
+        OR NEW.account_id <> OLD.account_id OR NEW.region <> OLD.region OR NEW.created_at <> OLD.created_at;
+END;
+
+CREATE TRIGGER registry_stays BEFORE DELETE ON registries BEGIN
+    SELECT RAISE(ABORT, 'holdfast: a registry is not deleted');
+END;
+
+CREATE TRIGGER manifest_begins BEFORE INSERT ON manifests BEGIN
+    SELECT RAISE(ABORT, 'holdfast: a manifest is never written over') WHERE EXISTS (
+        SELECT 1 FROM manifests WHERE repository_id = NEW.repository_id AND digest = NEW.digest);
+END;
+
+CREATE TRIGGER manifest_is_fixed BEFORE UPDATE ON manifests BEGIN
+    SELECT RAISE(ABORT, 'holdfast: a manifest does not change') WHERE NEW.repository_id <> OLD.repository_id
+        OR NEW.digest <> OLD.digest OR NEW.media_type <> OLD.media_type OR NEW.artifact_type IS NOT OLD.artifact_type
+        OR NEW.subject IS NOT OLD.subject OR NEW.payload_bytes <> OLD.payload_bytes
+        OR NEW.image_bytes <> OLD.image_bytes OR NEW.pushed_at <> OLD.pushed_at OR NEW.pushed_by <> OLD.pushed_by;
+END;
+
 CREATE TRIGGER tagged_manifest_stays BEFORE DELETE ON manifests BEGIN
     SELECT RAISE(ABORT, 'holdfast: a tag names this manifest') WHERE EXISTS (
         SELECT 1 FROM bindings WHERE repository_id = OLD.repository_id AND digest = OLD.digest AND ended_at IS NULL);
+END;
+
+CREATE TRIGGER manifest_payload_begins BEFORE INSERT ON manifest_payloads BEGIN
+    SELECT RAISE(IGNORE) WHERE EXISTS (
+        SELECT 1 FROM manifest_payloads WHERE digest = NEW.digest OR rowid = NEW.rowid);
+END;
+
+CREATE TRIGGER manifest_payload_stays BEFORE DELETE ON manifest_payloads BEGIN
+    SELECT RAISE(ABORT, 'holdfast: a repository has this manifest') WHERE EXISTS (
+        SELECT 1 FROM manifests WHERE digest = OLD.digest);
 END;
 
 CREATE TRIGGER manifest_payload_is_fixed BEFORE UPDATE ON manifest_payloads BEGIN

@@ -1,0 +1,57 @@
+"""Fixtures of the tests of the JSON API and of the OCI face."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from held_ground import HeldGround, WatchedClient, plant
+from json_api import Clock
+from running import KEY_ID, SECRET, RunningServer, basic, running, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def ecr(server: RunningServer) -> Iterator[Any]:
+    """The administrator's client of Amazon ECR's operations."""
+    made = server.aws("ecr")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def holdfast(server: RunningServer) -> Iterator[Any]:
+    """The administrator's client of Holdfast's own operations."""
+    made = server.aws("holdfast")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def clock() -> Clock:
+    """The clock of `strict`; a test that puts it forward puts it back."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[RunningServer]:
+    """A server that makes no repository on push, as ECR, and whose time a test may change."""
+    with running(settings(tmp_path_factory.mktemp("strict")), clock=clock) as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def ground(server: RunningServer) -> HeldGround:
+    """A held tag of the shared server, which nothing that a test does may move."""
+    return plant(server)
+
+
+@pytest.fixture
+def oci(server: RunningServer, ground: HeldGround) -> Iterator[WatchedClient]:
+    """The administrator's client of the OCI face; every answer's form is checked, and in the end the held tag."""
+    made = WatchedClient(server.host, server.port, basic(KEY_ID, SECRET))
+    yield made
+    ground.assert_holds(made)
+    made.close()
