@@ -139,6 +139,7 @@ def measure(options: argparse.Namespace, cases: list[Case], stack: ExitStack) ->
     profile = chosen_profile(options)
     begun = time.perf_counter()
     if options.priority:
+        stack.callback(process.prefer, os.getpid(), os.getpriority(os.PRIO_PROCESS, 0))
         process.prefer(os.getpid(), options.priority)
     work = Path(tempfile.mkdtemp(prefix="bench-", dir=options.work_dir)).resolve()
     stack.callback(shutil.rmtree, work, ignore_errors=True)

@@ -58,6 +58,7 @@ class Client:
     port: int
     authorization: str | None
     _local: threading.local = field(default_factory=threading.local)
+    _opened: list[http.client.HTTPConnection] = field(default_factory=list)
 
     def __call__(
         self,
@@ -70,6 +71,7 @@ class Client:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+            self._opened.append(connection)
         send = dict(headers or {})
         if self.authorization is not None:
             send.setdefault("Authorization", self.authorization)
@@ -86,7 +88,13 @@ class Client:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
+            self._opened.remove(connection)
             self._local.connection = None
+
+    def close_all(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._opened:
+            connection.close()
 
 
 def basic(user: str, password: str) -> str:
@@ -102,6 +110,7 @@ class RunningServer:
     loop: asyncio.AbstractEventLoop
     host: str
     port: int
+    clients: list[Client] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -110,11 +119,16 @@ class RunningServer:
 
     def client(self, user: str = KEY_ID, password: str = SECRET) -> Client:
         """Return a client that logs in with an access key pair."""
-        return Client(self.host, self.port, basic(user, password))
+        return self._client(basic(user, password))
 
     def anonymous(self) -> Client:
         """Return a client without credentials."""
-        return Client(self.host, self.port, None)
+        return self._client(None)
+
+    def _client(self, authorization: str | None) -> Client:
+        made = Client(self.host, self.port, authorization)
+        self.clients.append(made)
+        return made
 
     def aws(self, service: str = "ecr", key_id: str = KEY_ID, secret: str = SECRET) -> Any:
         """Return a boto3 client of this server; `service` "holdfast" is our own model."""
@@ -157,7 +171,12 @@ def running(
     try:
         server = asyncio.run_coroutine_threadsafe(make(), loop).result(30)
         host, _, port = server.url.partition("://")[2].rpartition(":")
-        yield RunningServer(server, loop, host, int(port))
+        up = RunningServer(server, loop, host, int(port))
+        try:
+            yield up
+        finally:
+            for client in up.clients:
+                client.close_all()
     finally:
         if server is not None:
             asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import logging
 import os
@@ -29,6 +30,7 @@ from holdfast.registry.principals import Principals
 from holdfast.registry.registries import Registries
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.seal import Seal
+from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
 from holdfast.store import catalog
 from holdfast.store.filesystem import FilesystemBlobs
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from holdfast.config import Settings
 
-SWEEP_SECONDS: Final = 3_600
+COLLECT_SECONDS: Final = 3_600
 _OPERATIONS: Final = frozenset({"/livez", "/readyz", "/metrics"})
 _LOGGER: Final = logging.getLogger("holdfast.server")
 _REQUESTS: Final = logging.getLogger("holdfast.request")
@@ -66,7 +68,7 @@ class Holdfast:
         self.failed = asyncio.Event()
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._collector: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the data directory, make the first administrator, listen. Raises ConfigurationInvalid."""
@@ -89,6 +91,7 @@ class Holdfast:
         blobs = Blobs(self._database, self._store, access, repositories, clock)
         self._uploads = Uploads(self._database, self._store, access, repositories, clock)
         principals = Principals(self._database, access, clock)
+        self.upkeep = Upkeep(self._database, self._store, self._uploads, access, clock)
         self.made_up_key = await principals.bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
@@ -111,6 +114,7 @@ class Holdfast:
                 uploads=self._uploads,
                 principals=principals,
                 history=History(self._database, access),
+                upkeep=self.upkeep,
                 seal=seal,
                 clock=clock,
             )
@@ -126,7 +130,7 @@ class Holdfast:
             limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
             on_request_done=self._on_request_done,
         )
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._collector = asyncio.create_task(self._collect())
 
     @property
     def url(self) -> str:
@@ -137,10 +141,10 @@ class Holdfast:
 
     async def stop(self) -> None:
         """Finish what runs, then close everything."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        if self._collector is not None:
+            self._collector.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+                await self._collector
         await self._server.stop()
         self._uploads.close()
         self._store.close()
@@ -180,16 +184,15 @@ class Holdfast:
                 },
             )
 
-    async def _sweep(self) -> None:
+    async def _collect(self) -> None:
         while True:
             try:
-                swept = await self._uploads.sweep()
-            except Exception:  # the sweeper outlives any one failure
-                _LOGGER.exception("sweeping old upload sessions failed")
+                collected = await self.upkeep.collect()
+            except Exception:  # the collection outlives any one failure
+                _LOGGER.exception("the collection failed")
             else:
-                if swept:
-                    _LOGGER.info("swept %d upload sessions that were left behind", swept)
-            await asyncio.sleep(SWEEP_SECONDS)
+                _LOGGER.info("collected what nobody needs", extra=dataclasses.asdict(collected))
+            await asyncio.sleep(COLLECT_SECONDS)
 
 
 def _router(oci: OCIFace, ecr: ECRFace, operations: OperationsFace) -> Handler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from typing import TYPE_CHECKING
@@ -57,10 +58,8 @@ def test_a_key_opens_what_the_policy_allows_and_no_more(
     assert denied.code == 3
     assert "is not authorized to perform: ecr:CreateRepository" in denied.err
     assert "Ask an administrator" in denied.err
-    pushed = images.push(
-        server.client(made["access_key_id"], made["secret_access_key"]), repository, "v1", images.image()
-    )
-    assert pushed.status == 201
+    with contextlib.closing(server.client(made["access_key_id"], made["secret_access_key"])) as pusher:
+        assert images.push(pusher, repository, "v1", images.image()).status == 201
 
     listed = next(one for one in holdfast("user", "list", "--json").json()["users"] if one["name"] == name)
     assert listed["access_key_ids"] == [made["access_key_id"]]

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REGISTRY_NAME: Final = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
-API_NAME: Final = f"api.ecr.{REGION}.amazonaws.com"
 CHUNK_BYTES: Final = 64 * 1024
 CONNECT_SECONDS: Final = 10.0
 

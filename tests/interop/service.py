@@ -67,11 +67,12 @@ class Registry:
     host: str
     user: str
     password: str
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where its APIs start."""
-        return f"http://{self.host}"
+        return f"{self.scheme}://{self.host}"
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -118,10 +119,10 @@ class Registry:
         return list(json.loads(reply.body)["tags"] or [])
 
     def ecr(self, *, proxy: str = "", trusted: str = "") -> Any:
-        """A boto3 client for the ECR API: at our URL, or through a proxy at AWS's own name for it."""
+        """A boto3 client for the ECR API."""
         return boto3.client(
             "ecr",
-            endpoint_url=None if proxy else self.url,
+            endpoint_url=self.url,
             verify=trusted or None,
             region_name=REGION,
             aws_access_key_id=self.user,

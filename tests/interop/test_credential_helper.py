@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import judging
-from .aws_names import API_NAME, REGISTRY_NAME, certificate_for, proxy_to
+from .aws_names import REGISTRY_NAME, certificate_for, proxy_to
 from .clients import ECR_LOGIN
 from .drivers import digests_in, needed
-from .service import Reply, holdfast, named_registry
+from .service import Registry, Reply, holdfast, named_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .images import Image, Images
     from .programs import Outcome
     from .report import Report
-    from .service import Registry
     from .workbench import Workbench
 
 pytestmark = pytest.mark.interop
@@ -33,14 +32,19 @@ REFERENCE = f"{REGISTRY_NAME}/{REPOSITORY}:{TAG}"
 def test_the_credential_helper_logs_in_under_awss_names(
     benches_at: Callable[[Registry], Benches], images: Images, report: Report, tmp_path: Path
 ) -> None:
-    """crane asks the helper, the helper asks the ECR API for a token, all over TLS to the names that AWS uses."""
+    """crane asks the helper, the helper asks the ECR API for a token, all over TLS to the name that AWS uses.
+
+    The API is asked at the registry's own name, because the `proxyEndpoint` that Holdfast tells is the host that was
+    asked, and the helper takes no other form than that of AWS's registries.
+    """
     if named_registry():
         pytest.skip("needs a Holdfast of its own, with a certificate for AWS's names")
-    files = certificate_for([REGISTRY_NAME, API_NAME], tmp_path)
+    files = certificate_for([REGISTRY_NAME], tmp_path)
     with holdfast(tmp_path / "registry", "--tls-cert", str(files.certificate), "--tls-key", str(files.key)) as running:
         bench = benches_at(running)(ECR_LOGIN)
         bench.environment.update(
             SSL_CERT_FILE=str(files.certificate),
+            AWS_ENDPOINT_URL=f"https://{REGISTRY_NAME}",
             HTTPS_PROXY=bench.keep(proxy_to(int(running.host.rpartition(":")[2]))),
             AWS_ACCESS_KEY_ID=running.user,
             AWS_SECRET_ACCESS_KEY=running.password,
@@ -72,7 +76,8 @@ def push(bench: Workbench, image: Image) -> Outcome:
 
 
 def create_repository(bench: Workbench) -> None:
-    """Create the repository by the ECR API, at AWS's own name for it."""
+    """Create the repository by the ECR API, over the same way."""
     environment = bench.environment
-    ecr = bench.registry.ecr(proxy=environment["HTTPS_PROXY"], trusted=environment["SSL_CERT_FILE"])
+    registry = Registry(REGISTRY_NAME, bench.registry.user, bench.registry.password, "https")
+    ecr = registry.ecr(proxy=environment["HTTPS_PROXY"], trusted=environment["SSL_CERT_FILE"])
     ecr.create_repository(repositoryName=REPOSITORY, imageTagMutability="IMMUTABLE")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -48,7 +49,7 @@ class CredentialsMissing(CallInvalid):
 
 
 def session_of(profile: str | None = None) -> Any:  # noqa: ANN401 - botocore has no types
-    """Return a botocore session that knows our model; raises CallInvalid for a profile that is not there."""
+    """Return a botocore session that knows our model."""
     session = botocore.session.Session(profile=profile)
     session.get_component("data_loader").search_paths.append(str(resources.files("holdfast") / "service"))
     return session
@@ -70,14 +71,14 @@ def api_client(
     key_id: str | None = None,
     secret: str | None = None,
     *,
-    profile: str | None = None,
+    session: Any = None,  # noqa: ANN401 - botocore has no types
 ) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
     """Return a client of "ecr" or "holdfast" at an endpoint; without a key pair, AWS's usual places are asked.
 
     A server on this machine is never looked for through a proxy.
     """
     local: dict[str, Any] = {"proxies": {}} if urlsplit(endpoint).hostname in _LOOPBACK else {}
-    return session_of(profile).create_client(
+    return (session or session_of()).create_client(
         service,
         region_name=region,
         endpoint_url=endpoint,
@@ -99,27 +100,33 @@ class API:
         *,
         profile: str | None = None,
     ) -> None:
-        """Without a key pair, AWS's usual places are asked."""
+        """Without a key pair, AWS's usual places are asked. Nothing is sent before an operation is called."""
         with _wrapped():
-            self._clients = {
-                service: api_client(service, endpoint, region, key_id, secret, profile=profile)
-                for service in ("ecr", "holdfast")
-            }
+            session = session_of(profile)
+        self._make = functools.partial(
+            api_client, endpoint=endpoint, region=region, key_id=key_id, secret=secret, session=session
+        )
+        self._clients: dict[str, Any] = {}
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - botocore has no types
+        if service not in self._clients:
+            self._clients[service] = self._make(service)
+        return self._clients[service]
 
     def ecr(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Amazon ECR, by its name in snake case."""
         with _wrapped():
-            return getattr(self._clients["ecr"], operation)(**parameters)
+            return getattr(self._client("ecr"), operation)(**parameters)
 
     def holdfast(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Holdfast's own, by its name in snake case."""
         with _wrapped():
-            return getattr(self._clients["holdfast"], operation)(**parameters)
+            return getattr(self._client("holdfast"), operation)(**parameters)
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
         """Give the items of a list, page by page; `key` is the member that holds them."""
         with _wrapped():
-            for page in self._clients[service].get_paginator(operation).paginate(**parameters):
+            for page in self._client(service).get_paginator(operation).paginate(**parameters):
                 yield from page[key]
 
     def login(self) -> tuple[str, str]:

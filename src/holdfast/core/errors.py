@@ -23,6 +23,9 @@ class HoldfastError(Exception):
     fault: ClassVar[str] = "caller"
 
     def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        # What was wrong may be quoted in it, and a terminal obeys what it is shown.
+        if not message.isprintable():
+            message = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in message)
         super().__init__(message)
         self.message = message
         self.detail: dict[str, Any] = dict(detail or {})

@@ -130,7 +130,22 @@ async def delete_access_key(call: Call) -> Result:
     return {}
 
 
+async def collect_garbage(call: Call) -> Result:
+    """Remove what nobody needs, or tell what would be removed."""
+    dry_run = bool(call.parameters.get("dryRun"))
+    done = await call.use.upkeep.collect_for(call.caller, call.registry, dry_run=dry_run)
+    return {
+        "links": done.links,
+        "blobs": done.blobs,
+        "blobBytes": done.blob_bytes,
+        "manifests": done.payloads,
+        "uploads": done.sessions,
+        "dryRun": dry_run,
+    }
+
+
 HOLDFAST: Final[dict[str, Operation]] = {
+    "CollectGarbage": collect_garbage,
     "CreateAccessKey": create_access_key,
     "CreatePrincipal": create_principal,
     "DeleteAccessKey": delete_access_key,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.seal import Seal
     from holdfast.registry.uploads import Uploads
+    from holdfast.registry.upkeep import Upkeep
     from holdfast.store.catalog import Registry
 
 Parameters: TypeAlias = Mapping[str, Any]
@@ -49,6 +50,7 @@ class UseCases:
     uploads: Uploads
     principals: Principals
     history: History
+    upkeep: Upkeep
     seal: Seal
     clock: Callable[[], int]
 

@@ -1,14 +1,15 @@
 """Upkeep: collecting what nobody needs, beside pushes and pulls.
 
 What a push was told exists is never collected: HEAD, upload and mount take a lease in the transaction that answers
-them, a manifest's blobs are held by foreign keys, and all of it is judged in the writer's one queue. The model of the
-rule is docs/models/collection.pml.
+them, a manifest's blobs are held by foreign keys, and all of it is judged in the writer's one queue.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.digest import Digest
 from holdfast.store import garbage
@@ -19,46 +20,82 @@ if TYPE_CHECKING:
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.uploads import Uploads
     from holdfast.store.catalog import Registry
-    from holdfast.store.database import Database, Transaction
+    from holdfast.store.database import Database, Reader, Transaction
     from holdfast.store.filesystem import FilesystemBlobs
+    from holdfast.store.garbage import Page
 
-ROWS_PER_STEP: Final = 500
-"""Rows that one transaction of the collection touches, so that no push waits long behind it."""
+ROWS_PER_STEP: Final = 1_000
+"""Rows looked at, and at most removed, at a time: a few milliseconds, so that no push or pull waits long."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Collected:
     """What a collection removed, or would remove."""
 
-    links: int
+    links: int = 0
     """Blobs taken from a repository that had no use for them."""
-    blobs: int
+    blobs: int = 0
     """Blobs that no repository had any more."""
-    blob_bytes: int
-    payloads: int
+    blob_bytes: int = 0
+    payloads: int = 0
     """Manifests' bytes that no repository had any more."""
-    sessions: int
+    sessions: int = 0
     """Upload sessions that were left behind."""
+
+    def add(self, more: Collected) -> None:
+        """Count what a step removed."""
+        self.links += more.links
+        self.blobs += more.blobs
+        self.blob_bytes += more.blob_bytes
+        self.payloads += more.payloads
 
 
 class _Undo(Exception):
-    """Carries what a dry run found out of the transaction that is rolled back."""
+    """Ends a rehearsal: its transaction is rolled back."""
 
-    def __init__(self, found: tuple[int, int, int, int]) -> None:
-        super().__init__()
-        self.found = found
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One table of the collection: where its pages begin, what a page finds, how that is removed."""
+
+    begin: tuple[Any, ...] | None
+    find: Callable[[Reader, Any], Page]
+    remove: Callable[..., Collected]
+
+
+def _stages(now: int) -> tuple[_Stage, ...]:
+    """List the tables in order: a link goes before its blob."""
+    return (
+        _Stage(
+            (0, ""),
+            lambda reader, after: garbage.links_page(reader, now, after=after, limit=ROWS_PER_STEP),
+            partial(_unlink, now=now),
+        ),
+        _Stage(("",), lambda reader, after: garbage.blobs_page(reader, after=after, limit=ROWS_PER_STEP), _doom),
+        _Stage(
+            ("",), lambda reader, after: garbage.payloads_page(reader, after=after, limit=ROWS_PER_STEP), _drop_payloads
+        ),
+    )
+
+
+def _unlink(txn: Transaction, *, page: Page, now: int) -> Collected:
+    return Collected(links=sum(garbage.unlink(txn, now, *key) for key in page.unneeded))
+
+
+def _doom(txn: Transaction, *, page: Page) -> Collected:
+    doomed = [file for key in page.unneeded if (file := garbage.doom(txn, *key)) is not None]
+    return Collected(blobs=len(doomed), blob_bytes=sum(file.size_bytes for file in doomed))
+
+
+def _drop_payloads(txn: Transaction, *, page: Page) -> Collected:
+    return Collected(payloads=sum(garbage.delete_payload(txn, *key) for key in page.unneeded))
 
 
 class Upkeep:
     """The use cases of an operator who makes room."""
 
     def __init__(
-        self,
-        database: Database,
-        store: FilesystemBlobs,
-        uploads: Uploads,
-        access: Access,
-        clock: Callable[[], int],
+        self, database: Database, store: FilesystemBlobs, uploads: Uploads, access: Access, clock: Callable[[], int]
     ) -> None:
         """`clock` gives microseconds since the epoch."""
         self._database = database
@@ -70,23 +107,41 @@ class Upkeep:
     async def collect_for(self, caller: Caller, registry: Registry, *, dry_run: bool) -> Collected:
         """Collect, asked for by a caller who may."""
         self._access.require(caller, registry, "holdfast:CollectGarbage")
-        return await self.collect(dry_run=dry_run)
+        return await (self.rehearse() if dry_run else self.collect())
 
-    async def collect(self, *, dry_run: bool = False) -> Collected:
-        """Remove what nobody needs. A dry run does the very same in a transaction that is rolled back."""
-        now = self._clock()
-        if dry_run:
-            return await self._rehearse(now)
-        links = blobs = blob_bytes = payloads = 0
-        while True:
-            step = await self._database.write(lambda txn: _step(txn, now, ROWS_PER_STEP))
-            links, blobs, payloads = links + step[0], blobs + step[1], payloads + step[3]
-            blob_bytes += step[2]
-            if max(step[0], step[1], step[3]) < ROWS_PER_STEP:
-                break
+    async def collect(self) -> Collected:
+        """Remove what nobody needs."""
+        done, now = Collected(), self._clock()
+        for stage in _stages(now):
+            after = stage.begin
+            while after is not None:
+                page = stage.find(self._database, after)
+                if page.unneeded:
+                    done.add(await self._database.write(partial(stage.remove, page=page)))
+                after = page.after
+                await asyncio.sleep(0)  # let others have the loop
         await self.reap()
-        sessions = await self._uploads.sweep()
-        return Collected(links, blobs, blob_bytes, payloads, sessions)
+        done.sessions = await self._uploads.sweep()
+        return done
+
+    async def rehearse(self) -> Collected:
+        """Tell exactly what `collect` would remove: it is done, in one transaction that is rolled back."""
+        done, now = Collected(), self._clock()
+
+        def job(txn: Transaction) -> None:
+            for stage in _stages(now):
+                after = stage.begin
+                while after is not None:
+                    page = stage.find(txn, after)
+                    done.add(stage.remove(txn, page=page))
+                    after = page.after
+            raise _Undo
+
+        try:
+            await self._database.write(job)
+        except _Undo:
+            done.sessions = self._uploads.left_behind()
+        return done
 
     async def reap(self) -> None:
         """Delete the files that are doomed; what a crash left undone is done at the next call."""
@@ -94,30 +149,8 @@ class Upkeep:
             for file in doomed:
                 await self._store.delete(Digest.parse(file.digest), file.generation)
 
-            def job(txn: Transaction, done: list[garbage.DoomedFile] = doomed) -> None:
-                for file in done:
+            def job(txn: Transaction, gone: list[garbage.DoomedFile] = doomed) -> None:
+                for file in gone:
                     garbage.forget_doomed(txn, file)
 
             await self._database.write(job)
-
-    async def _rehearse(self, now: int) -> Collected:
-        def job(txn: Transaction) -> None:
-            total = [0, 0, 0, 0]
-            while True:
-                step = _step(txn, now, ROWS_PER_STEP)
-                total = [have + more for have, more in zip(total, step, strict=True)]
-                if max(step[0], step[1], step[3]) < ROWS_PER_STEP:
-                    raise _Undo((total[0], total[1], total[2], total[3]))
-
-        try:
-            await self._database.write(job)
-        except _Undo as undo:
-            links, blobs, blob_bytes, payloads = undo.found
-            return Collected(links, blobs, blob_bytes, payloads, self._uploads.left_behind())
-        raise AssertionError
-
-
-def _step(txn: Transaction, now: int, limit: int) -> tuple[int, int, int, int]:
-    links = garbage.unlink_unneeded(txn, now, limit=limit)
-    doomed = garbage.doom_unlinked(txn, limit=limit)
-    return links, len(doomed), sum(file.size_bytes for file in doomed), garbage.delete_unused_payloads(txn, limit=limit)

@@ -202,9 +202,8 @@ class Uploads:
         """End a session and drop what it received."""
         self._access.require(caller, registry, "ecr:UploadLayerPart", repository)
         self._session(caller, registry, repository, upload_id)
-        if upload_id in self._busy:
+        if not await self._forget_idle(upload_id):
             raise UploadBusy
-        await self._forget(upload_id)
 
     def left_behind(self) -> int:
         """Count the sessions that `sweep` would drop, without the files that belong to none."""
@@ -217,10 +216,8 @@ class Uploads:
 
     async def sweep(self) -> int:
         """Drop sessions begun too long ago, and files that belong to no session; return how many."""
-        old = self._old()
-        for upload in old:
-            await self._forget(upload.id)
-        return len(old) + await self._store.sweep_uploads(self._is_known)
+        dropped = [await self._forget_idle(upload.id) for upload in self._old()]
+        return sum(dropped) + await self._store.sweep_uploads(self._is_known)
 
     def _is_known(self, upload_id: str) -> bool:
         return upload_id in self._busy or content.upload(self._database, upload_id) is not None
@@ -301,6 +298,20 @@ class Uploads:
             return content.blob_anywhere(txn, blob.digest) or blob
 
         return await self._database.write(job)
+
+    async def _forget_idle(self, upload_id: str) -> bool:
+        """Drop a session unless somebody is writing to it; say whether it was dropped.
+
+        Claimed meanwhile: whoever came to write while the row is being deleted would find the file closed under it.
+        """
+        if upload_id in self._busy:
+            return False
+        self._busy.add(upload_id)
+        try:
+            await self._forget(upload_id)
+        finally:
+            self._busy.discard(upload_id)
+        return True
 
     async def _forget(self, upload_id: str) -> None:
         await self._database.write(lambda txn: content.delete_upload(txn, upload_id))

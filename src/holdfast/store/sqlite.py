@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import apsw
 
-from holdfast.core.errors import ConfigurationInvalid, DatabaseBusy, GuardRefused, HoldfastError, StorageFailed, StorageFull
+from holdfast.core.errors import (
+    ConfigurationInvalid,
+    DatabaseBusy,
+    GuardRefused,
+    HoldfastError,
+    StorageFailed,
+    StorageFull,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,208 @@
+"""The collection removes what nobody needs and nothing that anybody was told of."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pytest
+from images import digest_of, image, push, push_blob, push_parts, put, sha256
+from running import RunningServer, running, settings
+
+from holdfast.registry.blobs import LEASE_MICROSECONDS
+from holdfast.wiring import microseconds_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DAY_SECONDS = 86_400
+
+
+class SettableClock:
+    """A clock that a test can put forward."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0
+
+    def __call__(self) -> int:
+        """Return microseconds since the epoch."""
+        return microseconds_now() + self.ahead_seconds * 1_000_000
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def own(tmp_path: Path, clock: SettableClock) -> Iterator[RunningServer]:
+    """A server of this test alone, whose clock can be set."""
+    with running(settings(tmp_path, create_on_push="MUTABLE"), clock=clock) as up:
+        yield up
+
+
+def files(server: RunningServer) -> set[str]:
+    return {path.name for path in (server.holdfast.settings.data / "blobs").rglob("*.*") if path.is_file()}
+
+
+def collect(server: RunningServer, *, dry_run: bool = False) -> dict[str, int]:
+    """Collect on the server's own loop: a signed request would be refused, as the server's clock is put forward."""
+    upkeep = server.holdfast.upkeep
+    work = upkeep.rehearse() if dry_run else upkeep.collect()
+    return asdict(asyncio.run_coroutine_threadsafe(work, server.loop).result(60))
+
+
+NOTHING = {"links": 0, "blobs": 0, "blob_bytes": 0, "payloads": 0, "sessions": 0}
+
+
+def test_a_blob_that_no_image_names_goes_when_its_lease_is_over(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    digest = push_blob(client, "t/a", b"nobody needs this")
+    assert collect(own)["links"] == 0
+    assert client("HEAD", f"/v2/t/a/blobs/{digest}").status == 200
+    clock.ahead_seconds += 2 * LEASE_MICROSECONDS // 1_000_000
+    expected = {**NOTHING, "links": 1, "blobs": 1, "blob_bytes": 17}
+    assert collect(own, dry_run=True) == expected
+    assert len(files(own)) == 1, "a dry run removes nothing"
+    assert collect(own) == expected
+    assert files(own) == set()
+    assert client("HEAD", f"/v2/t/a/blobs/{digest}").status == 404
+
+
+def test_to_be_told_that_a_blob_exists_keeps_it(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    pushed = image()
+    push_parts(client, "t/a", pushed)
+    clock.ahead_seconds += DAY_SECONDS * 9 // 10
+    for blob in pushed.blobs:
+        assert client("HEAD", f"/v2/t/a/blobs/{sha256(blob)}").status == 200
+    clock.ahead_seconds += DAY_SECONDS * 4 // 10
+    assert collect(own)["links"] == 0
+    assert put(client, "t/a", "v1", pushed).status == 201
+
+
+def test_an_answer_that_was_kept_does_not_outlive_the_lease(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    digest = push_blob(client, "t/a", b"asked for again and again")
+    for _ in range(3):
+        assert client("HEAD", f"/v2/t/a/blobs/{digest}").status == 200
+    clock.ahead_seconds += DAY_SECONDS * 7 // 10
+    assert client("HEAD", f"/v2/t/a/blobs/{digest}").status == 200
+    clock.ahead_seconds += DAY_SECONDS * 7 // 10
+    assert collect(own)["links"] == 0, "the second answer renewed the lease"
+
+
+def test_what_an_image_names_stays_however_old(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    pushed = image()
+    assert push(client, "t/a", "v1", pushed).status == 201
+    clock.ahead_seconds += 1_000 * DAY_SECONDS
+    assert collect(own) == NOTHING
+    assert len(files(own)) == 2
+    assert digest_of(client, "t/a", "v1") == pushed.digest
+
+
+def test_one_repository_has_done_with_a_blob_that_another_needs(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    pushed = image(b"a shared layer")
+    assert push(client, "t/a", "v1", pushed).status == 201
+    push_blob(client, "t/b", b"a shared layer")
+    clock.ahead_seconds += 2 * DAY_SECONDS
+    assert collect(own) == {**NOTHING, "links": 1}
+    assert client("GET", f"/v2/t/a/blobs/{sha256(b'a shared layer')}").body == b"a shared layer"
+
+
+def test_a_deleted_repository_gives_back_its_room(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    assert push(client, "t/a", "v1", image()).status == 201
+    own.aws().delete_repository(repositoryName="t/a", force=True)
+    clock.ahead_seconds += 2 * DAY_SECONDS
+    done = collect(own)
+    assert (done["blobs"], done["payloads"]) == (2, 1)
+    assert files(own) == set()
+
+
+def test_a_session_left_behind_is_swept(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    location = client("POST", "/v2/t/a/blobs/uploads/").headers["Location"]
+    client("PATCH", location, b"half of it")
+    assert collect(own, dry_run=True)["sessions"] == 0
+    clock.ahead_seconds += 8 * DAY_SECONDS
+    assert collect(own, dry_run=True)["sessions"] == 1
+    assert collect(own)["sessions"] == 1
+    assert client("GET", location).status == 404
+    assert list((own.holdfast.settings.data / "uploads").iterdir()) == []
+
+
+def test_a_pushed_again_blob_is_not_hit_by_the_collection_of_the_old_one(
+    own: RunningServer, clock: SettableClock
+) -> None:
+    client = own.client()
+    digest = push_blob(client, "t/a", b"comes and goes")
+    for _ in range(5):
+        clock.ahead_seconds += 2 * DAY_SECONDS
+        collect(own)
+        assert push_blob(client, "t/a", b"comes and goes") == digest
+        assert client("GET", f"/v2/t/a/blobs/{digest}").body == b"comes and goes"
+
+
+@pytest.mark.slow
+def test_a_storm_of_pushes_and_collections_loses_nothing(own: RunningServer, clock: SettableClock) -> None:
+    """Blobs are shared, asked for, skipped, mounted and deleted while leases end and collections run."""
+    layers = [bytes([number]) * 500 for number in range(6)]
+    failures: list[str] = []
+    stop = threading.Event()
+
+    def pusher(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        client = own.client()
+        for number in range(60):
+            repository = f"t/{chance.choice('ab')}"
+            wanted = image(*chance.sample(layers, 2), config=b'{"n":%d}' % chance.randrange(4))
+            for blob in wanted.blobs:
+                digest = sha256(blob)
+                if client("HEAD", f"/v2/{repository}/blobs/{digest}").status == 200:
+                    continue
+                other = "t/b" if repository == "t/a" else "t/a"
+                if client("POST", f"/v2/{repository}/blobs/uploads/?mount={digest}&from={other}").status == 201:
+                    continue
+                push_blob(client, repository, blob)
+            answer = put(client, repository, f"v{number}-{seed}", wanted)
+            if answer.status != 201:
+                failures.append(f"{answer.status} {answer.body!r}")
+            if chance.random() < 0.7:
+                client("DELETE", f"/v2/{repository}/manifests/{wanted.digest}")
+        client.close()
+
+    def collector() -> None:
+        while not stop.is_set():
+            collect(own)
+
+    def hurry() -> None:
+        """Let leases end as fast as they may: a push takes far less than half a day."""
+        while not stop.is_set():
+            clock.ahead_seconds += DAY_SECONDS // 60
+            stop.wait(0.05)
+
+    push_blob(own.client(), "t/a", layers[0])
+    push_blob(own.client(), "t/b", layers[1])
+    pushers = [threading.Thread(target=pusher, args=(seed,)) for seed in range(4)]
+    others = [threading.Thread(target=collector), threading.Thread(target=hurry)]
+    for thread in (*pushers, *others):
+        thread.start()
+    for thread in pushers:
+        thread.join()
+    stop.set()
+    for thread in others:
+        thread.join()
+    assert failures == []
+
+
+def test_an_operator_collects_through_the_api(server: RunningServer) -> None:
+    answer = server.aws("holdfast").collect_garbage(dryRun=True)
+    assert answer["dryRun"] is True
+    assert {"links", "blobs", "blobBytes", "manifests", "uploads"} <= set(answer)
