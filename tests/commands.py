@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from running import KEY_ID, REGION, SECRET
-
 from holdfast.cli.main import main
+from running import KEY_ID, REGION, SECRET
 
 if TYPE_CHECKING:
     import pytest

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import images
 import pytest
+
+import images
 
 if TYPE_CHECKING:
     from commands import Commands

@@ -7,11 +7,11 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-import images
 import pytest
-from running import ACCOUNT, REGION
 
+import images
 from holdfast.core import iam
+from running import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from pathlib import Path

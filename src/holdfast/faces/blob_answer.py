@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from holdfast.faces.http import ResponseBody
     from holdfast.store.content import Blob
 
+_API_VERSION: Final = ("Docker-Distribution-Api-Version", "registry/2.0")
 FOR_EVER: Final = ("Cache-Control", "private, max-age=31536000, immutable")
 """For what a digest names: it cannot change. Private, as it was given to one who may."""
 
@@ -28,13 +29,15 @@ class Opener(Protocol):
 def has_current(request: Request, etag: str) -> bool:
     """Whether the client says that it has this already. Source: RFC 9110 section 13.1.2."""
     header = request.headers.get("if-none-match")
-    return header is not None and (header.strip() == "*" or etag in [one.strip() for one in header.split(",")])
+    if header is None:
+        return False
+    return header.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in header.split(",")]
 
 
 def blob_headers(digest: Digest) -> tuple[tuple[str, str], ...]:
     """Return the headers of a blob; its bytes are a stranger's, so nothing may render them."""
     return (
-        ("Docker-Distribution-Api-Version", "registry/2.0"),
+        _API_VERSION,
         ("Content-Type", "application/octet-stream"),
         ("Docker-Content-Digest", str(digest)),
         ("ETag", f'"{digest}"'),
@@ -65,7 +68,8 @@ def answer_blob(request: Request, digest: Digest, opener: Opener) -> Response:
     try:
         _, reader = opener(select=select)
     except ranges.RangeUnsatisfiable:
-        return Response(416, (*blob_headers(digest), ("Content-Range", f"bytes */{total}")))
+        # Not the blob's headers: a cache may not keep this answer for those who ask for the whole.
+        return Response(416, (_API_VERSION, ("Content-Range", f"bytes */{total}"), ("Cache-Control", "no-store")))
     if part is None:
         return Response(200, blob_headers(digest), reader)
     shown = ("Content-Range", f"bytes {part[0]}-{part[1] - 1}/{total}")

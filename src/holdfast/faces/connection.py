@@ -87,12 +87,13 @@ class Connection(asyncio.Protocol):
         """Begin; with too many connections open, refuse at once."""
         stream = cast("asyncio.Transport", transport)
         edge = self._edge
+        secure = stream.get_extra_info("sslcontext") is not None
         # No buffer above the kernel's: a write that is not taken whole pauses at once. So the view of a body is known
-        # to be free when writing resumes, and a slow reader holds one piece.
-        stream.set_write_buffer_limits(high=0)
+        # to be free when writing resumes, and a slow reader holds one piece. TLS pauses at the mark, not above it.
+        stream.set_write_buffer_limits(high=1 if secure else 0, low=0)
         self._transport = stream
         self._reader.peer = str((stream.get_extra_info("peername") or ("",))[0])
-        self._reader.scheme = "http" if stream.get_extra_info("sslcontext") is None else "https"
+        self._reader.scheme = "https" if secure else "http"
         self.deadline = edge.loop.time() + edge.limits.header_deadline_seconds
         edge.connections.add(self)
         if edge.stopping:

@@ -309,6 +309,8 @@ class OCIFace:
         digest = Digest.parse(call.reference)
         before = self._kept.before()
         blob = await self._blobs.find(call.caller, call.registry, call.name, digest)
+        if has_current(call.request, f'"{digest}"'):
+            return Response(304, blob_headers(digest))
         response = Response(200, blob_headers(digest), length=blob.size_bytes)
         until = blob.leased_until - RENEW_MICROSECONDS
         return self._kept.keep(call.request.method, call.request.path, call.name, response, before, until)
@@ -370,7 +372,7 @@ class OCIFace:
         headers = [_API_VERSION, _JSON]
         if isinstance(error, errors.TagHeld) and self._registries.default.refusal_style == "ecr":
             status, code = 400, "TAG_INVALID"
-        if isinstance(error, errors.TokenExpired) and request.headers["authorization"][:6].lower() == "bearer":
+        if isinstance(error, errors.TokenExpired) and request.headers.get("authorization", "")[:6].lower() == "bearer":
             # A client of the Bearer flow fetches a new token when it is told 401, and only then.
             status, code = 401, "UNAUTHORIZED"
         if status == 401:  # noqa: PLR2004 - the status itself
