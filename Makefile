@@ -9,7 +9,7 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop bench docs lock clean
+.PHONY: help run test lint format conformance interop models bench docs lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -35,6 +35,10 @@ conformance: $(TEST) ## Judge the OCI API by the OCI conformance program (needs 
 interop: $(TEST) ## Drive every real client that this machine has or can install
 	$(BIN)/python tests/interop/install.py
 	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+models: ## Prove the models in docs/models (needs spin and a C compiler)
+	@command -v spin >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq spin >/dev/null; } || true
+	docs/models/check.sh
 
 bench: $(TEST) ## Measure against other registries in one run (ARGS="--quick")
 	$(PIP) install -r bench/requirements.txt

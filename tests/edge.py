@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+import time
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
 
 from holdfast.faces.http import Request, Response
 from holdfast.faces.server import Limits, Server
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from holdfast.faces.http import Handler
 
@@ -72,6 +76,84 @@ async def edge(
 def quick(**changes: Any) -> Limits:
     """Limits for tests: swept often, a short linger and grace."""
     return Limits(**{"sweep_seconds": 0.05, "linger_seconds": 0.5, "shutdown_grace_seconds": 0.5} | changes)
+
+
+@pytest.fixture(params=["uvloop", "asyncio"], autouse=True)
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """Run each test on the loop that serves and on the standard one."""
+    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
+
+
+on_both_loops = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
+
+
+def put(body: bytes, *fields: bytes, path: bytes = b"/up") -> bytes:
+    lines = (b"PUT " + path + b" HTTP/1.1", b"Host: h", b"Content-Length: %d" % len(body), *fields)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+class Pieces:
+    """A response body that hands out `pieces`; None is one that has to be waited for, an error is raised."""
+
+    def __init__(self, *pieces: bytes | Exception | None, length: int | None = None) -> None:
+        self.length = sum(len(piece) for piece in pieces if isinstance(piece, bytes)) if length is None else length
+        self.pieces = list(pieces)
+        self.closed = 0
+
+    def read_nowait(self) -> memoryview | None:
+        piece = self.pieces.pop(0) if self.pieces else b""
+        if isinstance(piece, Exception):
+            raise piece
+        return None if piece is None else memoryview(piece)
+
+    async def read(self) -> memoryview:
+        await asyncio.sleep(0.001)
+        view = self.read_nowait()
+        assert view is not None
+        return view
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Big:
+    """A large response body of zeros."""
+
+    def __init__(self, length: int) -> None:
+        self.length = self.left = length
+        self.closed = 0
+
+    def read_nowait(self) -> memoryview:
+        self.left -= 1 << 16
+        return memoryview(bytes(1 << 16))
+
+    async def read(self) -> memoryview:
+        return self.read_nowait()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def answering(response: Response) -> Handler:
+    async def handler(_: Request) -> Response:
+        return response
+
+    return handler
+
+
+@asynccontextmanager
+async def takes(least_seconds: float, most_seconds: float) -> AsyncIterator[None]:
+    """Assert that the block takes about so long."""
+    began = time.monotonic()
+    yield
+    assert least_seconds <= time.monotonic() - began < most_seconds
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -141,7 +223,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(server: Server, ssl_context: ssl.SSLContext | None = None, limit_bytes: int = 1 << 24) -> AsyncIterator[Wire]:
+async def wire(
+    server: Server, ssl_context: ssl.SSLContext | None = None, limit_bytes: int = 1 << 24
+) -> AsyncIterator[Wire]:
     """Connect, and disconnect at the end."""
     name = "localhost" if ssl_context is not None else None
     reader, writer = await asyncio.open_connection(
@@ -151,7 +235,5 @@ async def wire(server: Server, ssl_context: ssl.SSLContext | None = None, limit_
         yield Wire(reader, writer)
     finally:
         writer.close()
-        try:
+        with suppress(ConnectionError, TimeoutError):
             await asyncio.wait_for(writer.wait_closed(), PATIENCE_SECONDS)
-        except (ConnectionError, TimeoutError):
-            pass

@@ -27,7 +27,7 @@ REFERENCES: tuple[tuple[reads.Reference, str], ...] = (
 )
 UPLOAD_MODES: tuple[tuple[UploadMode, str], ...] = (
     ("stream", "one PATCH"),
-    ("framed", "one PATCH, Transfer-Encoding: chunked"),
+    ("framed", "one PATCH sent chunked (TE)"),
     ("patches", "16 MiB PATCHes"),
     ("monolithic", "monolithic PUT"),
 )

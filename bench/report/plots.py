@@ -66,7 +66,8 @@ def _plot(
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_title(f"{title} (log scale; {peer} = 1, right is better)")
     axes.legend(loc="lower right")
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.01)
+    axes.xaxis.set_major_formatter("{x:g}x")
     figure.savefig(target, format="svg", metadata={"Date": None})
     return True
 

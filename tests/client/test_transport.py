@@ -129,9 +129,12 @@ def test_a_realm_without_a_token(body: bytes) -> None:
             return Told(200, body)
         return Told(401, headers=(("WWW-Authenticate", f'Bearer realm="http://{asked.headers["Host"]}/token"'),))
 
-    with stub(answer) as server, RegistryClient(server.url, ME) as client:
-        with pytest.raises(RegistryUnreachable, match="No token came"):
-            client.check()
+    with (
+        stub(answer) as server,
+        RegistryClient(server.url, ME) as client,
+        pytest.raises(RegistryUnreachable, match="No token came"),
+    ):
+        client.check()
 
 
 def test_a_redirect_does_not_take_the_credentials_along() -> None:
@@ -190,29 +193,41 @@ def test_wrong_bytes_are_not_taken() -> None:
     lies = Told(200, b"{}", (("Docker-Content-Digest", str(wanted)),))
     with stub(lambda _: lies) as server, RegistryClient(server.url) as client, pytest.raises(ContentMismatch):
         client.manifest("demo/app", "v1")
-    with stub(lambda _: Told(201, headers=(("Docker-Content-Digest", str(wanted)),))) as server:
-        with RegistryClient(server.url) as client, pytest.raises(ContentMismatch, match="The registry took"):
-            client.put_manifest("demo/app", "v1", b"{}", "application/json")
+    with (
+        stub(lambda _: Told(201, headers=(("Docker-Content-Digest", str(wanted)),))) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(ContentMismatch, match="The registry took"),
+    ):
+        client.put_manifest("demo/app", "v1", b"{}", "application/json")
 
 
 def test_no_more_is_read_than_a_descriptor_says() -> None:
     sink = io.BytesIO()
-    with stub(lambda _: Told(200, b"x" * 5_000_000)) as server, RegistryClient(server.url) as client:
-        with pytest.raises(ContentMismatch):
-            client.pull_blob("demo/app", Digest.of(b"x"), sink, size_bytes=1)
+    with (
+        stub(lambda _: Told(200, b"x" * 5_000_000)) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(ContentMismatch),
+    ):
+        client.pull_blob("demo/app", Digest.of(b"x"), sink, size_bytes=1)
     assert len(sink.getvalue()) <= 1
 
 
 def test_an_answer_that_breaks_off() -> None:
-    with stub(lambda _: Told(200, b"only this", promised_bytes=100)) as server, RegistryClient(server.url) as client:
-        with pytest.raises(RegistryUnreachable, match="broke before the end"):
-            client.pull_blob("demo/app", Digest.of(b"x"), io.BytesIO())
+    with (
+        stub(lambda _: Told(200, b"only this", promised_bytes=100)) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(RegistryUnreachable, match="broke before the end"),
+    ):
+        client.pull_blob("demo/app", Digest.of(b"x"), io.BytesIO())
 
 
 def test_an_answer_that_is_too_large() -> None:
-    with stub(lambda _: Told(200, b"x" * 9_000_000)) as server, RegistryClient(server.url) as client:
-        with pytest.raises(RegistryUnreachable, match="more than 8388608 bytes"):
-            client.manifest("demo/app", "v1")
+    with (
+        stub(lambda _: Told(200, b"x" * 9_000_000)) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(RegistryUnreachable, match="more than 8388608 bytes"),
+    ):
+        client.manifest("demo/app", "v1")
 
 
 @pytest.mark.parametrize(
@@ -242,28 +257,37 @@ def test_refusals_of_every_form_become_one_error(told: Told, code: str | None, m
 )
 def test_pages_that_lead_astray(link: str, sentence: str) -> None:
     answer = Told(200, b'{"tags": ["a"]}', (("Link", link),))
-    with stub(lambda _: answer) as server, RegistryClient(server.url) as client:
-        with pytest.raises(RegistryUnreachable, match=sentence):
-            list(client.tags("demo/app"))
+    with (
+        stub(lambda _: answer) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(RegistryUnreachable, match=sentence),
+    ):
+        list(client.tags("demo/app"))
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]x", b'{"tags": 7}', b'{"tags": [7]}', b'{"tags": ["a"], "tags": ["b"]}'])
 def test_lists_that_are_none(body: bytes) -> None:
-    with stub(lambda _: Told(200, body)) as server, RegistryClient(server.url) as client:
-        with pytest.raises(RegistryUnreachable):
-            list(client.tags("demo/app"))
+    with (
+        stub(lambda _: Told(200, body)) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(RegistryUnreachable),
+    ):
+        list(client.tags("demo/app"))
 
 
 def test_a_list_of_nothing_may_be_null() -> None:
-    with stub(lambda _: Told(200, b'{"name": "demo/app", "tags": null}')) as server:
-        with RegistryClient(server.url) as client:
-            assert list(client.tags("demo/app")) == []
+    answer = Told(200, b'{"name": "demo/app", "tags": null}')
+    with stub(lambda _: answer) as server, RegistryClient(server.url) as client:
+        assert list(client.tags("demo/app")) == []
 
 
 def test_an_upload_without_a_place() -> None:
-    with stub(lambda _: Told(202)) as server, RegistryClient(server.url) as client:
-        with pytest.raises(RegistryUnreachable, match="without telling where"):
-            client.push_blob("demo/app", Content(Digest.of(b"x"), 1, lambda: io.BytesIO(b"x")))
+    with (
+        stub(lambda _: Told(202)) as server,
+        RegistryClient(server.url) as client,
+        pytest.raises(RegistryUnreachable, match="without telling where"),
+    ):
+        client.push_blob("demo/app", Content(Digest.of(b"x"), 1, lambda: io.BytesIO(b"x")))
 
 
 def test_a_session_that_failed_is_given_up() -> None:

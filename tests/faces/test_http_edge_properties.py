@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from itertools import pairwise
 from typing import Any
 
-from edge import echo, quick
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge import echo, quick
 from holdfast.faces.connection import Connection
 from holdfast.faces.server import Edge, render_plain
 
@@ -160,7 +161,7 @@ def play(segments: list[bytes], room: int = 1 << 30, high_water: int = 1 << 20) 
 def cut(raw: bytes, cuts: list[int]) -> list[bytes]:
     """Cut into segments at these places."""
     places = sorted({0, len(raw), *(place % len(raw) for place in cuts)}) if raw else [0]
-    return [raw[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [raw[a:b] for a, b in pairwise(places)]
 
 
 _NAMES = st.text("abcXYZ-_09", min_size=1, max_size=10).map(lambda name: "X-" + name)
@@ -212,10 +213,14 @@ def test_byte_by_byte(first: bytes, second: bytes) -> None:
 
 
 _BITS = st.sampled_from(
-    [b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"HTTP/1.1", b"HTTP/1.0", b"GET /", b"PUT / HTTP/1.1\r\n", b"Host: h\r\n",
-     b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"\r\n\r\n",
-     b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\nConnection: upgrade\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"\xff", b"\x16\x03\x01"]
-)  # fmt: skip
+    [
+        *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\xff", b"\x16\x03\x01", b"\r\n\r\n"),
+        *(b"HTTP/1.1", b"HTTP/1.0", b"GET /", b"PUT / HTTP/1.1\r\n", b"Host: h\r\n", b"Connection: close\r\n"),
+        *(b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n"),
+        *(b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\nConnection: upgrade\r\n"),
+        *(b"5\r\nhello\r\n", b"0\r\n\r\n"),
+    ]
+)
 
 
 @given(

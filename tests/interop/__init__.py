@@ -18,9 +18,10 @@ else, it gets a test function of its own, as helm, cosign and Terraform have.
 | clients.py | which clients there are, in which version, from where |
 | install.py, provision.py | getting them |
 | images.py | what is pushed |
-| programs.py | how a program is run: bounded, in an environment of its own |
-| service.py | the registry under test, and how a test looks behind a client's back |
-| engines.py | daemons that clients need: dockerd, containerd |
-| drivers.py | each image client's words for log in, push, pull |
+| service.py | the registry under test, and how the suite looks behind a client's back |
+| programs.py, workbench.py | how a program is run: bounded in time, in an environment of its own |
+| engines.py, aws_names.py | what stands between: dockerd, containerd, a proxy for AWS's host names |
+| drivers.py, speakers.py | the words of each image client, of each speaker of the ECR API |
+| judging.py | what must come of each step |
 | report.py | the matrix |
 """

@@ -7,14 +7,13 @@ every name to one port, and a certificate for those names that only this client 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import selectors
 import socket
 import socketserver
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -26,6 +25,7 @@ from .service import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 REGISTRY_NAME: Final = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
 CHUNK_BYTES: Final = 64 * 1024
@@ -44,15 +44,15 @@ def certificate_for(names: list[str], folder: Path) -> Certificate:
     """Make a certificate for the names, good for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "holdfast interop")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     signed = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -60,9 +60,7 @@ def certificate_for(names: list[str], folder: Path) -> Certificate:
     files = Certificate(folder / "server.crt", folder / "server.key")
     files.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     files.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files
 

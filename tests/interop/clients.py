@@ -111,7 +111,9 @@ HELM: Final = Client("helm", GoProgram(("helm.sh/helm/v4/cmd/helm",), "v4.3.1"),
 COSIGN: Final = Client("cosign", GoProgram(("github.com/sigstore/cosign/v3/cmd/cosign",), "v3.1.3"), ("cosign",))
 ECR_LOGIN: Final = Client(
     "amazon-ecr-credential-helper",
-    GoProgram(("github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login",), "v0.12.0"),
+    GoProgram(
+        ("github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login",), "v0.12.0"
+    ),
     ("docker-credential-ecr-login",),
     needs=(CRANE,),
 )
@@ -193,9 +195,11 @@ def find(client: Client) -> Found | Missing:
         return Missing(client, "works for root only, and this is not root")
     found = _find_module(client) if client.module else _find_programs(client)
     for other in client.needs:
+        if isinstance(found, Missing):
+            return found
         needed = find(other)
-        if isinstance(found, Missing) or isinstance(needed, Missing):
-            return found if isinstance(found, Missing) else Missing(client, f"needs {other.name}: {needed.reason}")
+        if isinstance(needed, Missing):
+            return Missing(client, f"needs {other.name}: {needed.reason}")
         found = Found(client, {**needed.programs, **found.programs}, found.version)
     return found
 

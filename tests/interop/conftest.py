@@ -16,6 +16,7 @@ from .report import Report
 from .service import Registry, holdfast, named_registry, tell_refusals_as_ecr
 from .workbench import Workbench, workbench
 
+HERE = Path(__file__).resolve().parent
 REPORT = pytest.StashKey[Report]()
 
 Benches = Callable[[Client], Workbench]
@@ -26,9 +27,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the clients that have to be installed to the runs that name this folder, as `make interop` does.
+
+    They take minutes. Said aloud at the end of the run, so that nobody takes a run without them for one with them.
+    """
+    if any(HERE in (path, *path.parents) for path in named_paths(config)):
+        return
+    waiting = [item for item in items if HERE in item.path.parents and item.get_closest_marker("interop")]
+    if waiting:
+        config.stash[REPORT].waiting = len(waiting)
+        config.hook.pytest_deselected(items=waiting)
+        items[:] = [item for item in items if item not in waiting]
+
+
+def named_paths(config: pytest.Config) -> list[Path]:
+    """The files and folders that the command line names."""
+    return [(config.invocation_params.dir / word.split("::")[0]).resolve() for word in config.args]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the matrix, and write it where the environment says."""
     report = config.stash[REPORT]
+    if report.waiting:
+        terminalreporter.write_line(f"{report.waiting} tests of real clients did not run: make interop runs them")
     if not report.rows and not report.left_out:
         return
     terminalreporter.section("clients")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .clients import (
@@ -28,6 +27,8 @@ from .engines import CLASSIC_STORE, CONTAINERD_STORE, containerd, dockerd
 from .images import TAG_IN_LAYOUT, sha256
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .images import Image
     from .programs import Outcome
     from .workbench import Workbench

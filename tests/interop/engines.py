@@ -15,7 +15,7 @@ from .images import ARCHITECTURE
 from .programs import daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 CONTAINERD_CONFIGURATION = """\
@@ -79,7 +79,7 @@ def dockerd(
     }
     configuration = folder / "daemon.json"
     configuration.write_text(json.dumps(settings))
-    ask = [programs["docker"], "--host", f"unix://{socket}", "version"]
+    ask: list[str | Path] = [programs["docker"], "--host", f"unix://{socket}", "version"]
     own_first = f"{programs['containerd'].parent}:{environment['PATH']}"
     with daemon(
         [programs["dockerd"], "--config-file", configuration],
@@ -101,7 +101,7 @@ def containerd(
     socket = folder / "containerd.sock"
     configuration = folder / "config.toml"
     configuration.write_text(CONTAINERD_CONFIGURATION.format(folder=folder, socket=socket, architecture=ARCHITECTURE))
-    ask = [programs["ctr"], "--address", socket, "version"]
+    ask: list[str | Path] = [programs["ctr"], "--address", socket, "version"]
     with daemon(
         [programs["containerd"], "--config", configuration],
         environment,
@@ -111,10 +111,8 @@ def containerd(
         yield socket
 
 
-def answers(command: list[str | Path], environment: Mapping[str, str]) -> bool:
+def answers(command: Sequence[str | Path], environment: Mapping[str, str]) -> bool:
     """Whether a daemon's own client can talk to it."""
     words = [str(word) for word in command]
-    ended = subprocess.run(
-        words, env=dict(environment), capture_output=True, timeout=30, check=False
-    )
+    ended = subprocess.run(words, env=dict(environment), capture_output=True, timeout=30, check=False)
     return ended.returncode == 0

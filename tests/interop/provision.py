@@ -42,13 +42,19 @@ def main() -> int:
     for client in CLIENTS:
         if isinstance(find(client), Found):
             continue
-        print(f"installing {client.name} ...", flush=True)
+        say(f"installing {client.name} ...")
         try:
             install(client)
         except NotInstallable as refusal:
             reasons[client.name] = str(refusal)
-    print(render(reasons))
+    say(render(reasons))
     return 0
+
+
+def say(text: str) -> None:
+    """Tell the person at once: a build may take minutes."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def install(client: Client) -> None:

@@ -37,6 +37,8 @@ class Report:
 
     rows: list[Row] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    waiting: int = 0
+    """How many tests this run did not ask for."""
 
     def row(self, client: str, version: str, pushed: str) -> Row:
         """A new row, to be filled as the steps go by."""

@@ -36,13 +36,9 @@ HOLDFAST: Final = (sys.executable, "-m", "holdfast")
 ACCOUNT_ID: Final = "123456789012"
 REGION: Final = os.environ.get("HOLDFAST_REGION", "us-east-1")
 REQUEST_SECONDS: Final = 60.0
-EVERY_TYPE: Final = ", ".join(
-    (
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    )
+EVERY_TYPE: Final = (
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
 
@@ -80,7 +76,7 @@ class Registry:
         """One request with our log-in; any status is an answer."""
         pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         everything = {"Authorization": f"Basic {pair}", **(headers or {})}
-        asked = urllib.request.Request(self.url + path, body, everything, method=method)
+        asked = urllib.request.Request(self.url + path, body, everything, method=method)  # noqa: S310 - our own http URL
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(asked, timeout=REQUEST_SECONDS) as answer:

@@ -46,16 +46,12 @@ def test_a_chart_holds_its_version(bench_for: Benches, registry: Registry, repor
     target = bench.folder / "pulled"
     target.mkdir()
     source = f"oci://{registry.host}/{repository}"
-    told = needed(
-        bench.run("helm", "pull", source, "--version", tag, "--plain-http", "--destination", target)
-    ).printed
+    told = needed(bench.run("helm", "pull", source, "--version", tag, "--plain-http", "--destination", target)).printed
     assert (target / first.name).read_bytes() == first.read_bytes()
     judging.pulled(row, [word for word in told.split() if word.startswith("sha256:")], stored)
 
 
-def test_an_artifact_holds_its_tag_while_referrers_come(
-    bench_for: Benches, registry: Registry, report: Report
-) -> None:
+def test_an_artifact_holds_its_tag_while_referrers_come(bench_for: Benches, registry: Registry, report: Report) -> None:
     """oras: an artifact's tag does not move, two documents are attached to it, both are found and pulled again."""
     bench = bench_for(ORAS)
     row = report.row(ORAS.name, bench.found.version, "artifact")
@@ -90,14 +86,14 @@ def chart(bench: Workbench, values: str) -> Path:
 
 
 def helm_log_in(bench: Workbench) -> Outcome:
-    """helm's words for a log-in."""
+    """Helm's words for a log-in."""
     registry = bench.registry
     words = ("registry", "login", registry.host, "--plain-http", "--username", registry.user, "--password-stdin")
     return bench.run("helm", *words, given=registry.password)
 
 
 def helm_push(bench: Workbench, packed: Path) -> Outcome:
-    """helm's words for a push: the chart names repository and tag itself."""
+    """Helm's words for a push: the chart names repository and tag itself."""
     return bench.run("helm", "push", packed, f"oci://{bench.registry.host}/interop/charts", "--plain-http")
 
 

@@ -32,7 +32,7 @@ REFERENCE = f"{REGISTRY_NAME}/{REPOSITORY}:{TAG}"
 def test_the_credential_helper_logs_in_under_awss_names(
     benches_at: Callable[[Registry], Benches], images: Images, report: Report, tmp_path: Path
 ) -> None:
-    """crane asks the helper, the helper asks the ECR API for a token, all over TLS to the name that AWS uses.
+    """Crane asks the helper, the helper asks the ECR API for a token, all over TLS to the name that AWS uses.
 
     The API is asked at the registry's own name, because the `proxyEndpoint` that Holdfast tells is the host that was
     asked, and the helper takes no other form than that of AWS's registries.

@@ -1,4 +1,4 @@
-"""Clients that push an index's children to the tag first (docker before 28.2, buildx before 0.22) are told what is wrong.
+"""Clients that push an index's children to the tag first (docker before 28.2, buildx before 0.22) are told so.
 
 In an immutable repository their first child takes the tag, and everything after it is refused. The registry cannot
 let that pass (the tag would move); what it can do is not to be silent about the reason, and to keep what it has.
@@ -37,12 +37,13 @@ def test_children_pushed_to_the_tag_are_explained(images: Images, registry: Regi
         assert registry.push(repository, child.digest, child).status == 201
     assert registry.put_manifest(repository, TAG, one).status == 201
 
+    told = {}
     for late in (two, index):
         refusal = registry.put_manifest(repository, TAG, late)
         assert refusal.status == 409
-        told = json.loads(refusal.body)["errors"][0]["message"]
-        assert judging.sentence(repository, TAG) in told
-    assert "push the platform images to the tag first" in told
+        told[late.digest] = json.loads(refusal.body)["errors"][0]["message"]
+        assert judging.sentence(repository, TAG) in told[late.digest]
+    assert "push the platform images to the tag first" in told[index.digest]
     assert registry.manifest(repository, TAG).body == one.manifest
     assert registry.manifest(repository, index.digest).body == index.manifest, "the refused index is kept"
     assert registry.put_manifest(repository, "1.0-whole", index).status == 201

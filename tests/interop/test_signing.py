@@ -78,7 +78,7 @@ def test_a_stranger_key_does_not_verify(bench_for: Benches, images: Images, regi
 
 
 def log_in(bench: Workbench) -> Outcome:
-    """cosign's words for a log-in."""
+    """Cosign's words for a log-in."""
     registry = bench.registry
     words = ("login", registry.host, "--username", registry.user, "--password-stdin")
     return bench.run("cosign", *words, given=registry.password)

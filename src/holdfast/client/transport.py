@@ -202,14 +202,16 @@ class Transport:
         answered = False
         for _ in range(MAX_REDIRECTS + 1):
             response = self._send_once(method, url, {**headers, **self._authorization(url, scope)}, body)
-            if response.status == _UNAUTHORIZED and not answered and self._heeds(response, url, scope):
+            status, location = response.status, response.headers.get("location")
+            if status == _UNAUTHORIZED and not answered and self._heeds(response, url, scope):
+                _done(response)
                 answered = True
-            elif response.status in _REDIRECTS and method in {"GET", "HEAD"} and "location" in response.headers:
-                url = self._follow(url, response.headers["location"])
+            elif status in _REDIRECTS and method in {"GET", "HEAD"} and location is not None:
+                _done(response)
+                url = self._follow(url, location)
             else:
                 self._asked = True
                 return response
-            _done(response)
         msg = f"{self.address} redirected more than {MAX_REDIRECTS} times."
         raise RegistryUnreachable(msg)
 

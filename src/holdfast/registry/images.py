@@ -248,33 +248,34 @@ def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) ->
 
 
 def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest) -> int:
-    wanted = {str(one.digest): one.size_bytes for one in manifest.blobs}
+    wanted = dict.fromkeys(str(one.digest) for one in manifest.blobs)
     found = content.blobs(reader, repository_id, list(wanted))
     missing = [digest for digest in wanted if digest not in found]
     if missing:
         raise BlobsMissing(missing)
-    for digest, size in wanted.items():
-        if found[digest].size_bytes != size:
-            msg = f"The manifest says that {digest} has {size} bytes; it has {found[digest].size_bytes}."
-            raise ManifestInvalid(msg, {"digest": digest, "size": found[digest].size_bytes})
+    for one in manifest.blobs:
+        size = found[str(one.digest)].size_bytes
+        if size != one.size_bytes:
+            msg = f"The manifest says that {one.digest} has {one.size_bytes} bytes; it has {size}."
+            raise ManifestInvalid(msg, {"digest": str(one.digest), "size": size})
     return sum(blob.size_bytes for blob in found.values())
 
 
 def _largest_child(reader: Reader, repository_id: int, manifest: Manifest) -> int:
     """Return the size of the largest image of an index: what ECR reports as the index's own size."""
-    wanted = {str(one.digest): one for one in manifest.children}
+    wanted = dict.fromkeys(str(one.digest) for one in manifest.children)
     found = manifests.image_sizes(reader, repository_id, list(wanted))
     missing = [digest for digest in wanted if digest not in found]
     if missing:
         raise ChildrenMissing(missing)
-    for digest, child in wanted.items():
-        payload_bytes, _, media_type = found[digest]
+    for child in manifest.children:
+        payload_bytes, _, media_type = found[str(child.digest)]
         if payload_bytes != child.size_bytes or media_type != child.media_type:
             msg = (
-                f"The index says that {digest} is {child.media_type} of {child.size_bytes} bytes; "
+                f"The index says that {child.digest} is {child.media_type} of {child.size_bytes} bytes; "
                 f"it is {media_type} of {payload_bytes}."
             )
-            raise ManifestInvalid(msg, {"digest": digest})
+            raise ManifestInvalid(msg, {"digest": str(child.digest)})
     return max((image_bytes for _, image_bytes, _ in found.values()), default=0)
 
 

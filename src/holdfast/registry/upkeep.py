@@ -1,7 +1,8 @@
 """Upkeep: collecting what nobody needs, beside pushes and pulls.
 
 What a push was told exists is never collected: HEAD, upload and mount take a lease in the transaction that answers
-them, a manifest's blobs are held by foreign keys, and all of it is judged in the writer's one queue.
+them, a manifest's blobs are held by foreign keys, and all of it is judged in the writer's one queue. The rule
+is modelled in docs/models/collection.pml, where each half of it is shown to be needed.
 """
 
 from __future__ import annotations
