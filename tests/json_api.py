@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
-from running import ACCOUNT, KEY_ID, REGION, SECRET, Answer, RunningServer
 
 from holdfast.client.api import session_of
+from running import ACCOUNT, KEY_ID, REGION, SECRET, Answer, RunningServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from images import Image
 
 ECR_TARGET = "AmazonEC2ContainerRegistry_V20150921"
 HOLDFAST_TARGET = "Holdfast_V20261101"
@@ -147,6 +149,31 @@ def client_of(server: RunningServer, who: Person, service: str = "ecr") -> Any:
         aws_access_key_id=who.key_id,
         aws_secret_access_key=who.secret,
     )
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def put_image(ecr: Any, repository: str, pushed: Image, tag: str | None = None, **more: Any) -> Any:
+    given = {"imageTag": tag, **more} if tag is not None else more
+    return ecr.put_image(repositoryName=repository, imageManifest=pushed.manifest.decode(), **given)["image"]
+
+
+def put_refused(ecr: Any, repository: str, pushed: Image, tag: str | None = None, **more: Any) -> Refusal:
+    given = {"imageTag": tag, **more} if tag is not None else more
+    return refusal(ecr.put_image, repositoryName=repository, imageManifest=pushed.manifest.decode(), **given)
+
+
+def ids(ecr: Any, repository: str, **more: Any) -> list[tuple[str, str | None]]:
+    """Return every (digest, tag) of a repository, page by page."""
+    pages = ecr.get_paginator("list_images").paginate(repositoryName=repository, **more)
+    return [(one["imageDigest"], one.get("imageTag")) for page in pages for one in page["imageIds"]]
+
+
+def pairs(found: Iterable[dict[str, Any]]) -> list[tuple[str, str | None]]:
+    """Return (digest, tag) of images or identifiers."""
+    each = (one.get("imageId", one) for one in found)
+    return [(one["imageDigest"], one.get("imageTag")) for one in each]
 
 
 # --- requests by hand ------------------------------------------------------------------------------------------------

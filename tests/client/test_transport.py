@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.client.challenge import Challenge
 from holdfast.client.oci import Content, RegistryClient
 from holdfast.client.transport import (
     AddressInvalid,
@@ -19,6 +20,7 @@ from holdfast.client.transport import (
     Credentials,
     RegistryError,
     RegistryUnreachable,
+    Transport,
     parse_address,
 )
 from holdfast.core.digest import Digest
@@ -323,3 +325,26 @@ def test_any_text_is_an_address_or_is_not(text: str) -> None:
 def test_credentials_do_not_show() -> None:
     assert "secret" not in repr(ME)
     assert "secret" not in str(ME)
+
+
+@pytest.mark.parametrize(
+    ("own", "realm", "safe"),
+    [
+        ("https://registry.example", "http://registry.example/token", False),
+        ("https://registry.example", "https://auth.example/token", True),
+        ("http://registry.example", "https://auth.example/token", True),
+        ("http://registry.example:5000", "http://registry.example:5001/token", True),
+        ("http://registry.example", "http://auth.example/token", False),
+        ("http://registry.example", "http://registry.example.evil/token", False),
+        ("http://registry.example", "http://registry.example@evil/token", False),
+    ],
+)
+def test_where_a_password_may_go(own: str, realm: str, safe: bool) -> None:  # noqa: FBT001 - a column of the table
+    transport = Transport(own, ME)
+    challenge = Challenge("bearer", {"realm": realm})
+    if safe:
+        assert transport._realm(challenge) == realm
+        return
+    with pytest.raises(RegistryError) as caught:
+        transport._realm(challenge)
+    assert caught.value.code == "UNSAFE_REALM"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from held_ground import HeldGround, WatchedClient, plant
-from json_api import Clock
+from json_api import Api, Clock
 from running import KEY_ID, SECRET, RunningServer, basic, running, settings
 
 if TYPE_CHECKING:
@@ -54,4 +55,22 @@ def oci(server: RunningServer, ground: HeldGround) -> Iterator[WatchedClient]:
     made = WatchedClient(server.host, server.port, basic(KEY_ID, SECRET))
     yield made
     ground.assert_holds(made)
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Clock]]:
+    """A server for failed log-ins, which are counted for a minute; and its clock."""
+    clock = Clock()
+    with running(settings(tmp_path_factory.mktemp("guarded")), clock=clock) as up:
+        yield up, clock
+
+
+@pytest.fixture
+def guarded_api(guarded: tuple[RunningServer, Clock]) -> Iterator[Api]:
+    """The administrator's hand-made requests, minutes after those of the test before."""
+    server, clock = guarded
+    clock.ahead_seconds += 180
+    made = Api(server, now=clock.now)
+    yield made
     made.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from images import digest_of, image, index, push, push_parts
 from json_api import held
 from running import ACCOUNT, KEY_ID, REGION, SECRET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import http.client
 import json
@@ -16,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from images import digest_of, image, push
-from json_api import HOLDFAST_TARGET, INVALID, JSON_TYPE, OTHER_ACCOUNT, Api, Refusal, constraint, no_repository
 
 from holdfast.core import errors
 from holdfast.faces.ecr import ERRORS, MAX_BODY_BYTES
 from holdfast.faces.ecr_operations import ECR
 from holdfast.faces.holdfast_operations import HOLDFAST
 from holdfast.faces.service_model import COMMON_ERRORS
+from images import digest_of, image, push
+from json_api import HOLDFAST_TARGET, INVALID, JSON_TYPE, OTHER_ACCOUNT, Api, Refusal, constraint, no_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,9 @@ AWS_MODEL: Model = json.loads(gzip.decompress(_AWS.read_bytes()))
 OUR_MODEL: Model = json.loads(_OURS.read_text("utf-8"))
 UPLOAD_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
-OFFERED = [("ecr", AWS_MODEL, name) for name in sorted(ECR)] + [("holdfast", OUR_MODEL, name) for name in sorted(HOLDFAST)]
+OFFERED = [("ecr", AWS_MODEL, name) for name in sorted(ECR)] + [
+    ("holdfast", OUR_MODEL, name) for name in sorted(HOLDFAST)
+]
 IDS = [f"{service}.{name}" for service, _, name in OFFERED]
 
 
@@ -349,9 +352,7 @@ def test_every_operation_on_a_repository_that_is_not_there_says_so_and_makes_non
     assert repository not in names
 
 
-def test_the_registry_of_another_account_is_as_one_where_nothing_is(
-    api: Api, client: Client, repository: str
-) -> None:
+def test_the_registry_of_another_account_is_as_one_where_nothing_is(api: Api, client: Client, repository: str) -> None:
     pushed = image()
     push(client, repository, "v1", pushed)
     for operation, parameters in in_a_repository(repository):
@@ -412,9 +413,7 @@ BODIES = {
 
 @pytest.mark.parametrize("operation", ["CreateRepository", "UploadLayerPart", f"{HOLDFAST_TARGET}.CreatePrincipal"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_body_that_is_not_one_strict_object_is_a_serialization_error(
-    api: Api, operation: str, body: bytes
-) -> None:
+def test_a_body_that_is_not_one_strict_object_is_a_serialization_error(api: Api, operation: str, body: bytes) -> None:
     code, message = api(operation, body).refusal
     assert code == "SerializationException"
     assert len(message) < 300
@@ -452,10 +451,8 @@ def test_a_body_of_forty_megabytes_is_refused_as_too_large(
     connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     piece = bytes(1_000_000)
     body: Any = (piece for _ in range(size // len(piece))) if chunked else bytes(size)
-    try:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the answer comes first, as it may
         connection.request("POST", "/", body, headers, encode_chunked=chunked)
-    except (BrokenPipeError, ConnectionResetError):  # the answer came first, as it may
-        pass
     response = connection.getresponse()
     told = json.loads(response.read())
     assert (response.status, told["__type"]) == (413, "RequestEntityTooLargeException")
@@ -512,14 +509,14 @@ def test_any_json_in_the_place_of_any_member_is_answered_and_never_a_5xx(
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.sampled_from([*sorted(ECR), *(f"{HOLDFAST_TARGET}.{name}" for name in sorted(HOLDFAST))]), st.binary(max_size=60))
+@given(
+    st.sampled_from([*sorted(ECR), *(f"{HOLDFAST_TARGET}.{name}" for name in sorted(HOLDFAST))]), st.binary(max_size=60)
+)
 def test_any_bytes_are_answered_and_never_a_5xx(api: Api, operation: str, body: bytes) -> None:
     assert api(operation, body).status in {200, 400}
 
 
-def test_requests_that_are_refused_disturb_no_other(
-    server: RunningServer, client: Client, repository: str
-) -> None:
+def test_requests_that_are_refused_disturb_no_other(server: RunningServer, client: Client, repository: str) -> None:
     """Bad and good requests at the same time, on the same connections."""
     pushed = image()
     push(client, repository, "v1", pushed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from images import OCI_CONFIG, OCI_IMAGE, OCI_LAYER, Image, descriptor, image, push, push_blob, sha256
 from json_api import (
     INVALID,
@@ -162,7 +164,9 @@ def test_the_least_part_but_the_last_has_five_mebibytes(ecr: Any, place: str) ->
 
 
 @pytest.mark.parametrize(
-    "sizes", [(5 * MIB - 1, 5 * MIB + 1), (10, 10), (1, 1, 1), (5 * MIB, 10, 10)], ids=["large", "two", "three", "middle"]
+    "sizes",
+    [(5 * MIB - 1, 5 * MIB + 1), (10, 10), (1, 1, 1), (5 * MIB, 10, 10)],
+    ids=["large", "two", "three", "middle"],
 )
 def test_a_part_that_is_not_the_last_is_not_small(ecr: Any, place: str, sizes: tuple[int, ...]) -> None:
     content = os.urandom(sum(sizes))
@@ -233,8 +237,6 @@ def test_bytes_that_hash_to_another_digest_are_no_layer(ecr: Any, client: Client
 
 
 def test_sha512_names_a_layer_as_well(ecr: Any, place: str) -> None:
-    import hashlib
-
     digest = "sha512:" + hashlib.sha512(b"x").hexdigest()
     upload = start(ecr, place)
     send(ecr, place, upload, b"x")
@@ -243,9 +245,7 @@ def test_sha512_names_a_layer_as_well(ecr: Any, place: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["sha256:abc", "md5:" + "0" * 32, ABSENT.upper(), "sha256:" + "0" * 63])
-def test_a_digest_that_is_none_is_an_invalid_parameter_and_the_upload_goes_on(
-    ecr: Any, place: str, wrong: str
-) -> None:
+def test_a_digest_that_is_none_is_an_invalid_parameter_and_the_upload_goes_on(ecr: Any, place: str, wrong: str) -> None:
     upload = start(ecr, place)
     send(ecr, place, upload, b"x")
     code, message = complete_refused(ecr, place, upload, wrong)
@@ -305,7 +305,13 @@ def test_a_foreign_upload_is_not_there(server: RunningServer, ecr: Any, holdfast
 @pytest.mark.parametrize("upload", ["", "x", "../../x", "a" * 10_000, "0f8fad5b-d9cb-469f-a165-70867728950g"])
 def test_an_upload_id_is_a_uuid(server: RunningServer, place: str, upload: str) -> None:
     api = Api(server)
-    given = {"repositoryName": place, "uploadId": upload, "partFirstByte": 0, "partLastByte": 2, "layerPartBlob": "AAAA"}
+    given = {
+        "repositoryName": place,
+        "uploadId": upload,
+        "partFirstByte": 0,
+        "partLastByte": 2,
+        "layerPartBlob": "AAAA",
+    }
     code, message = api("UploadLayerPart", given).refusal
     assert code == INVALID
     assert message.startswith("Invalid parameter at 'uploadId' failed to satisfy constraint: '")

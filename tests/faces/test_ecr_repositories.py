@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+
+from holdfast.faces.ecr_operations import ECR
 from images import image, push
 from json_api import (
     INVALID,
@@ -26,8 +28,6 @@ from json_api import (
     repository_arn,
 )
 from running import ACCOUNT, KEY_ID, REGION, SECRET
-
-from holdfast.faces.ecr_operations import ECR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

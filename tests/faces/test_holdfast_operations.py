@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from images import digest_of, image, push, push_blob, push_parts, put, sha256
 from json_api import (
     HOLDFAST_TARGET,
@@ -25,9 +26,7 @@ from json_api import (
     policy,
     refusal,
 )
-from running import ACCOUNT, KEY_ID, REGION, SECRET, running, settings
-
-from holdfast.client.api import api_client
+from running import ACCOUNT, SECRET, running, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,9 +105,7 @@ def test_principals_and_keys_that_are_not_there(holdfast: Any, name: str) -> Non
     )
 
 
-def test_a_principal_made_anew_has_none_of_the_keys_of_the_one_before(
-    server: RunningServer, holdfast: Any
-) -> None:
+def test_a_principal_made_anew_has_none_of_the_keys_of_the_one_before(server: RunningServer, holdfast: Any) -> None:
     who = person(holdfast, policy(allow("ecr:*")))
     holdfast.delete_principal(name=who.name)
     holdfast.create_principal(name=who.name, policies=[policy(allow("*"))])
@@ -126,7 +123,8 @@ BAD_POLICIES = {
     "no action": '{"Statement":[{"Effect":"Allow","Resource":"*"}]}',
     "a condition": '{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":{"a":"b"}}}]}',
     "a principal": '{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}',
-    "a variable": '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"arn:aws:ecr:a:b:${x}"}]}',
+    "a variable": '{"Version":"2012-10-17",'
+    '"Statement":[{"Effect":"Allow","Action":"*","Resource":"arn:aws:ecr:a:b:${x}"}]}',
     "a duplicate key": '{"Statement":[{"Effect":"Deny","Effect":"Allow","Action":"*","Resource":"*"}]}',
     "not a number": '{"Version":NaN,"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}',
     "a depth bomb": "[" * 10_000,
@@ -193,9 +191,7 @@ def test_the_history_of_a_tag_says_what_it_named_when_and_by_whom(
     assert not {"endedAt", "endedBy", "endCause"} & set(three)
 
 
-def test_a_repository_that_was_deleted_keeps_its_past(
-    ecr: Any, holdfast: Any, client: Client, repository: str
-) -> None:
+def test_a_repository_that_was_deleted_keeps_its_past(ecr: Any, holdfast: Any, client: Client, repository: str) -> None:
     pushed = image()
     push(client, repository, "v1", pushed)
     ecr.delete_repository(repositoryName=repository, force=True)
@@ -439,5 +435,3 @@ def test_a_collection_removes_what_nobody_needs_and_only_that(
     [found] = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])["images"]
     assert found["imageManifest"].encode() == kept.manifest
     assert collected(holdfast, dryRun=True) == nothing | {"dryRun": True}
-
-

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import httptools
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.faces.framing import ChunkedDecoder, HeadReader, Refused, check_partial_head, is_authority
@@ -113,7 +113,8 @@ REFUSED_HEADS = {
     "coding in HTTP/1.0": (400, request(b"PUT / HTTP/1.0", b"Host: h", b"Transfer-Encoding: chunked")),
     **{
         f"length {value!r}": (400, put(b"Content-Length: " + value))
-        for value in (b"", b"+5", b"-5", b"5, 5", b"0x5", b"5 5", b"5.0", b"1_0", b"\xb2", b"9" * 19, b"9" * 400, b"five")
+        for value in (b"", b"+5", b"-5", b"5, 5", b"0x5", b"5 5", b"5.0", b"1_0", b"\xb2", b"9" * 19,
+                      b"9" * 400, b"five")
     },
     "another expectation": (417, put(b"Content-Length: 5", b"Expect: cake")),
 }  # fmt: skip
@@ -231,6 +232,7 @@ _HEADS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_HEADS, st.integers(1, 3)), min_size=1, max_size=5))
 def test_a_head_reads_the_same_whatever_came_before_it(heads: list[tuple[bytes, int]]) -> None:
     """The fields of an equal tail are not read again: that must not show."""
@@ -244,6 +246,7 @@ def test_a_head_reads_the_same_whatever_came_before_it(heads: list[tuple[bytes, 
             assert (reader.length, reader.keep_alive) == (fresh_reader.length, fresh_reader.keep_alive)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_are_read_or_refused(junk: bytes, as_tail: bool) -> None:  # noqa: FBT001
     head = (b"GET / HTTP/1.1\r\nHost: h\r\n" if as_tail else b"") + junk + b"\r\n\r\n"
@@ -321,6 +324,7 @@ def test_chunks_with_extensions_and_trailers() -> None:
 _PAYLOADS = st.lists(st.binary(min_size=1, max_size=60), max_size=6)
 
 
+@settings(deadline=None)
 @given(_PAYLOADS, st.binary(max_size=10), st.lists(st.integers(0, 500), max_size=8), st.booleans())
 def test_any_split_of_a_chunked_body_decodes_alike(
     payloads: list[bytes],
@@ -350,6 +354,7 @@ class Oracle:
         self.complete = True
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -276,7 +276,11 @@ def _from_docker(files: _Archive, pick: str | None) -> SourceImage:
     """Make an OCI manifest over the config and layers of an archive; the layers go as they are."""
     document = _json(files, _DOCKER_INDEX)
     entries = [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
-    names = [",".join(map(str, entry.get("RepoTags") or [])) or str(entry.get("Config")) for entry in entries]
+    tags = [entry.get("RepoTags") for entry in entries]
+    names = [
+        str(told[0]) if isinstance(told, list) and told else str(entry.get("Config"))
+        for entry, told in zip(entries, tags, strict=True)
+    ]
     chosen = entries[_choose(names, pick)]
     layers = chosen.get("Layers")
     if not isinstance(chosen.get("Config"), str) or not isinstance(layers, list):
@@ -291,7 +295,10 @@ def _from_docker(files: _Archive, pick: str | None) -> SourceImage:
         "layers": [_descriptor(media_type, content) for content, media_type in contents],
     }
     blobs = {one.digest: one for one in (config, *(content for content, _ in contents))}
-    return SourceImage(manifests.parse(_dump(made), OCI_IMAGE), tuple(blobs.values()))
+    try:
+        return SourceImage(manifests.parse(_dump(made), OCI_IMAGE), tuple(blobs.values()))
+    except (ManifestInvalid, ManifestTooLarge) as error:
+        raise LayoutInvalid(f"No manifest can be made of this archive: {error.message}") from None
 
 
 def _measured(files: _Archive, name: str) -> Content:

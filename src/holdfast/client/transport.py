@@ -141,7 +141,11 @@ class Transport:
         self._asked = False
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; left to itself, urllib3 closes them when the garbage is collected."""
+        for key in self._pool.pools.keys():  # noqa: SIM118 - not a mapping that can be walked
+            pool = self._pool.pools.get(key)
+            if pool is not None:
+                pool.close()
         self._pool.clear()
 
     def request(

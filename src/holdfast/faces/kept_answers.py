@@ -3,18 +3,23 @@
 Most requests of a registry ask again for what was just asked. An answer is kept, encoded, with the number of commits
 at which it was read, and given again only while that number stands: any commit, of whatever, lets all of them fall. So
 a kept answer never outlives the tag, the repository or the manifest it speaks of. The right to read is not kept: it is
-asked for each time.
+asked for each time, and it is the one that the answer needed in the first place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from holdfast.faces.http import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from holdfast.registry.access import Caller
+    from holdfast.store.catalog import Registry
+
+Require: TypeAlias = "Callable[[Caller, Registry, str], None]"
+"""Raises AccessDenied unless the caller may read this of the repository."""
 
 MAX_KEPT: Final = 4_096
 MAX_KEPT_BYTES: Final = 64 * 1024
@@ -22,9 +27,10 @@ MAX_KEPT_BYTES: Final = 64 * 1024
 
 
 class Kept(NamedTuple):
-    """An answer, and the repository it is about."""
+    """An answer, the repository it is about, and what asks for the right to it."""
 
     repository: str
+    require: Require
     response: Response
     commits: int
     until: float
@@ -52,7 +58,15 @@ class KeptAnswers:
         return self._commits()
 
     def keep(
-        self, method: str, path: str, repository: str, response: Response, before: int, until: float = inf
+        self,
+        method: str,
+        path: str,
+        response: Response,
+        before: int,
+        *,
+        repository: str,
+        require: Require,
+        until: float = inf,
     ) -> Response:
         """Keep an answer unless something was written while it was read, and return it."""
         if before % 2 or before != self._commits():
@@ -67,5 +81,5 @@ class KeptAnswers:
             response.body if isinstance(response.body, bytes) else None,
             length=response.length,
         )
-        self._kept[method, path] = Kept(repository, frozen, before, until)
+        self._kept[method, path] = Kept(repository, require, frozen, before, until)
         return frozen

@@ -177,7 +177,7 @@ class OCIFace:
             kept = self._kept.get(request.method, request.path)
             if kept is not None and "if-none-match" not in request.headers:
                 caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
-                self._images.require_readable(caller, self._registries.default, kept.repository)
+                kept.require(caller, self._registries.default, kept.repository)
                 return kept.response
             target = _target(request.path)
             caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
@@ -260,7 +260,14 @@ class OCIFace:
         if has_current(call.request, etag):
             return Response(304, headers)
         response = Response(200, headers, stored.payload)
-        return self._kept.keep(call.request.method, call.request.path, call.name, response, before)
+        return self._kept.keep(
+            call.request.method,
+            call.request.path,
+            response,
+            before,
+            repository=call.name,
+            require=self._images.require_readable,
+        )
 
     async def _put_manifest(self, call: _Call) -> Response:
         reference = parse_reference(call.reference)
@@ -313,7 +320,15 @@ class OCIFace:
             return Response(304, blob_headers(digest))
         response = Response(200, blob_headers(digest), length=blob.size_bytes)
         until = blob.leased_until - RENEW_MICROSECONDS
-        return self._kept.keep(call.request.method, call.request.path, call.name, response, before, until)
+        return self._kept.keep(
+            call.request.method,
+            call.request.path,
+            response,
+            before,
+            repository=call.name,
+            require=self._blobs.require_findable,
+            until=until,
+        )
 
     async def _get_blob(self, call: _Call) -> Response:
         digest = Digest.parse(call.reference)

@@ -17,7 +17,7 @@ import json
 import secrets
 import string
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core import iam
@@ -55,6 +55,8 @@ class Caller:
     access_key_id: str
     policies: tuple[iam.PolicyDocument, ...]
     source: str = ""
+    until: int | None = None
+    """End of the token that was shown, microseconds since the epoch; None for an access key itself."""
     decisions: dict[tuple[str, str], iam.Decision] = field(default_factory=dict, compare=False, repr=False)
     """Answers already given to this caller: they depend on its policies alone and go when the caller is forgotten."""
 
@@ -124,8 +126,13 @@ class Access:
         self._failures.note(source, key_id, self._clock())
 
     def issue_token(self, caller: Caller, seconds: int = LOGIN_TOKEN_SECONDS) -> tuple[str, int]:
-        """Make a log-in token for a caller; return it and its end in microseconds since the epoch."""
+        """Make a log-in token for a caller; return it and its end in microseconds since the epoch.
+
+        A token made with a token ends no later than that one: otherwise it could be renewed for ever.
+        """
         until = self._clock() + seconds * _MICROSECONDS
+        if caller.until is not None:
+            until = min(until, caller.until)
         return self._seal.seal("login", {"arn": caller.arn, "key": caller.access_key_id, "until": until}), until
 
     def forget(self) -> None:
@@ -153,7 +160,7 @@ class Access:
         until = int(content["until"])
         if now >= until:
             raise TokenExpired
-        return self.holder(content["arn"], content["key"], source), until
+        return replace(self.holder(content["arn"], content["key"], source), until=until), until
 
     def _caller(self, arn: str, key_id: str, source: str) -> Caller:
         row = accounts.principal(self._database, arn)

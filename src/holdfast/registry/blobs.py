@@ -47,12 +47,16 @@ class Blobs:
         self._repositories = repositories
         self._clock = clock
 
+    def require_findable(self, caller: Caller, registry: Registry, repository: str) -> None:
+        """Raise AccessDenied unless the caller may ask for blobs of the repository: what `find` requires."""
+        self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
+
     async def find(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
         """Return a blob, which is kept for a manifest to come from now on for half a day at least.
 
         Raises BlobNotFound, RepositoryNotFound, AccessDenied.
         """
-        self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
+        self.require_findable(caller, registry, repository)
         blob = self._blob(registry, repository, digest)
         if self.is_leased(blob):
             return blob

@@ -118,16 +118,15 @@ class Images:
     # --- get ---------------------------------------------------------------------------------------------------------
 
     def require_readable(self, caller: Caller, registry: Registry, repository: str) -> None:
-        """Raise AccessDenied unless the caller may read images of the repository and ask for its layers."""
+        """Raise AccessDenied unless the caller may read images of the repository: what `get` requires."""
         self._access.require(caller, registry, "ecr:BatchGetImage", repository)
-        self._access.require(caller, registry, "ecr:BatchCheckLayerAvailability", repository)
 
     def get(self, caller: Caller, registry: Registry, repository: str, reference: str | Digest) -> StoredManifest:
         """Return the manifest that a tag or digest names, its bytes checked against the digest.
 
         Raises ManifestNotFound, RepositoryNotFound, AccessDenied.
         """
-        self._access.require(caller, registry, "ecr:BatchGetImage", repository)
+        self.require_readable(caller, registry, repository)
         if isinstance(reference, Digest):
             stored = manifests.manifest_by_digest(self._database, registry.id, repository, str(reference))
         else:

@@ -93,7 +93,7 @@ class Repositories:
 
     def page(self, caller: Caller, registry: Registry, *, after: str, limit: int) -> list[Repository]:
         """List repositories by name, those after a name, at most `limit`."""
-        self._access.require(caller, registry, "ecr:DescribeRepositories")
+        self._access.require(caller, registry, "ecr:DescribeRepositories", "*")  # AWS asks for repository/*
         return catalog.repositories(self._database, registry.id, after=after, limit=limit)
 
     def names(self, caller: Caller, registry: Registry, *, after: str, limit: int) -> tuple[list[str], bool]:
