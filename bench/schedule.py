@@ -126,6 +126,8 @@ class Schedule:
         return result
 
     def _prepare(self, case: Case, server: Server) -> None:
+        if server.owned:
+            server.owned.revive()
         if case.fresh and server.owned:
             server.owned.wipe()
         if case.tls and server.owned:
@@ -158,7 +160,7 @@ _FAULTS = (BenchError, OSError, subprocess.SubprocessError, ValueError, KeyError
 
 
 def _restore(case: Case, server: Server) -> None:
-    """Undo what the case changed in how the server runs; bring a server back that died."""
+    """Undo what the case changed in how the server runs."""
     if server.owned and case.tls:
         server.owned.restart()
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
+
 from running import Client, RunningServer, running, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# A machine that is busy with other things is no failure: limits of time stand in the tests that are about time.
+hypothesis.settings.register_profile("holdfast", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("holdfast")
 
 
 @pytest.fixture(scope="session")

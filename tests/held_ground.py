@@ -52,7 +52,7 @@ def check_error(answer: Answer) -> None:
         assert error["message"]
         assert error["message"].isprintable()
         assert "Traceback" not in error["message"]
-        assert "/tmp/" not in str(error)
+        assert "holdfast.db" not in str(error)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 THOUSAND = 1000
 TENTHS_BELOW = 100
 HUNDREDTHS_BELOW = 10
+DISTURBED_CORES = 0.25
+"""Above this much work of others, a run's absolute numbers say little."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,12 @@ def setting(result: Result) -> Table:
         ["command", result.command],
     ]
     rows += [[f"server {server.name}", f"{server.title}: {server.version}"] for server in result.servers]
+    others = [case.median(result.subject, "other_cores") for case in result.cases]
+    known = [value for value in others if not math.isnan(value)]
+    if known:
+        middle = statistics.median(known)
+        doubt = ": DISTURBED, trust the ratios and CPU columns only" if middle > DISTURBED_CORES else ""
+        rows.append(["others' work meanwhile", f"{middle:.2f} cores{doubt}"])
     profile = ", ".join(f"{name}={value}" for name, value in vars(result.profile).items())
     rows.append(["profile", profile])
     rows.append(["took", f"{result.took_seconds:.0f} s"])

@@ -75,7 +75,7 @@ def printed_version(argv: list[str]) -> str:
     """The first line a program prints about itself."""
     finished = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     lines = (finished.stdout + finished.stderr).strip().splitlines()
-    return lines[0].removeprefix("nginx version: ") if lines else "unknown"
+    return lines[0].removeprefix("nginx version: ").removeprefix(argv[0]).strip() if lines else "unknown"
 
 
 def holdfast_version(program: str) -> str:

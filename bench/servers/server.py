@@ -143,6 +143,13 @@ class OwnedServer(Server):
         if self._process is not None:
             self._process.require_alive()
 
+    def revive(self) -> None:
+        """Start again on the same data if the process has died, so that one crash costs one case."""
+        try:
+            self.require_alive()
+        except ServerFailedError:
+            self.restart()
+
     def close(self) -> None:
         """Stop the process, if it runs."""
         if self._process is not None:

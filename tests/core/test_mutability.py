@@ -63,16 +63,12 @@ FREE_BUT_RELEASES = MutabilitySettings(TagMutability.MUTABLE_WITH_EXCLUSION, ("v
         (
             HELD_BUT_DEV,
             "latest-2",
-            Verdict(
-                held=True, reason="the repository is IMMUTABLE_WITH_EXCLUSION and no filter matches the tag"
-            ),
+            Verdict(held=True, reason="the repository is IMMUTABLE_WITH_EXCLUSION and no filter matches the tag"),
         ),
         (
             FREE_BUT_RELEASES,
             "v1.2",
-            Verdict(
-                held=True, reason="the repository is MUTABLE_WITH_EXCLUSION and the filter 'v*.*' matches the tag"
-            ),
+            Verdict(held=True, reason="the repository is MUTABLE_WITH_EXCLUSION and the filter 'v*.*' matches the tag"),
         ),
         (
             FREE_BUT_RELEASES,
@@ -212,7 +208,7 @@ def test_matches_agrees_with_a_slow_twin(pattern: str, tag: str) -> None:
 
 @given(st.lists(st.text("ab-", max_size=4), min_size=1, max_size=4), st.lists(st.text("ab-", max_size=3), max_size=3))
 def test_a_tag_made_from_a_filter_matches_it(pieces: list[str], runs: list[str]) -> None:
-    runs = (runs + ["", "", ""])[: len(pieces) - 1]
+    runs = [*runs, "", "", ""][: len(pieces) - 1]
     tag = "".join(piece + run for piece, run in zip(pieces, [*runs, ""], strict=True))
     assert matches("*".join(pieces), tag)
 
@@ -367,7 +363,9 @@ def test_settings_as_ecr_takes_them_are_taken_in_their_order(
     assert parse_settings(mode, filters) == expected
 
 
-@given(st.text(max_size=30) | st.sampled_from(list(TagMutability)), st.none() | st.lists(st.text(max_size=8), max_size=7))
+@given(
+    st.text(max_size=30) | st.sampled_from(list(TagMutability)), st.none() | st.lists(st.text(max_size=8), max_size=7)
+)
 def test_garbage_settings_are_refused_or_judge(mode: str, filters: list[str] | None) -> None:
     with contextlib.suppress(ParameterInvalid):
         parse_settings(mode, filters).judge("v1")

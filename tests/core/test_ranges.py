@@ -94,9 +94,7 @@ def _picked(first: int | None, last: int | None, size: int) -> list[int]:
     return [position for position in range(size) if position >= first and (last is None or position <= last)]
 
 
-@given(
-    st.none() | st.integers(0, 20), st.none() | st.integers(0, 20), st.integers(0, 15)
-)
+@given(st.none() | st.integers(0, 20), st.none() | st.integers(0, 20), st.integers(0, 15))
 def test_selecting_agrees_with_a_slow_twin(first: int | None, last: int | None, size: int) -> None:
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
     if first is None and last is None:
@@ -119,7 +117,9 @@ def test_a_range_is_inside_the_content_whatever_the_header(header: str, size: in
         assert found is None or 0 <= found[0] < found[1] <= size
 
 
-@pytest.mark.parametrize(("header", "expected"), [("0-9", (0, 9)), ("5-5", (5, 5)), ("9-2", (9, 2)), ("007-010", (7, 10))])
+@pytest.mark.parametrize(
+    ("header", "expected"), [("0-9", (0, 9)), ("5-5", (5, 5)), ("9-2", (9, 2)), ("007-010", (7, 10))]
+)
 def test_the_span_of_a_chunk_is_two_numbers(header: str, expected: tuple[int, int]) -> None:
     assert parse_span(header) == expected
 

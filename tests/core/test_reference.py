@@ -17,9 +17,7 @@ from holdfast.core.reference import parse_reference, parse_repository_name, pars
 DIGEST = "sha256:" + "ab" * 32
 
 # Source: OCI distribution specification, "Pulling manifests", to the letter.
-SPECIFIED_NAME = re.compile(
-    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII
-)
+SPECIFIED_NAME = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
 SPECIFIED_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII)
 
 

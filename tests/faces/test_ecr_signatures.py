@@ -250,6 +250,21 @@ def test_an_unknown_key_a_wrong_secret_and_a_session_token_are_refused(api: Api,
     assert not is_made(api, repository)
 
 
+def test_no_body_is_awaited_of_who_has_no_key(api: Api) -> None:
+    """Or a stranger could make the server hold 32 MiB on each of its connections."""
+    with closing(Api(api.server, "AKIANOBODYHASTHISKEY", SECRET, now=api.now)) as nobody:
+        prepared = nobody.prepare("UploadLayerPart")
+    connection = http.client.HTTPConnection(api.server.host, api.server.port, timeout=10)
+    connection.putrequest("POST", "/", skip_host=True)
+    for name, value in prepared.headers.items():
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", "30000000")
+    connection.endheaders()
+    response = connection.getresponse()
+    assert (response.status, b"UnrecognizedClientException" in response.read()) == (400, True)
+    connection.close()
+
+
 @pytest.mark.parametrize("header", ["Authorization", "X-Amz-Target", "X-Amz-Date"])
 def test_a_header_that_stands_twice_is_refused(api: Api, repository: str, header: str) -> None:
     prepared = api.prepare("CreateRepository", {"repositoryName": repository})

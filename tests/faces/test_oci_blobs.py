@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from held_ground import WatchedClient, refused
 from images import image, push, push_blob, sha256
 from rawhttp import connected, head, raw
@@ -164,8 +165,22 @@ def test_a_blob_of_no_repository_tells_that_there_is_none(oci: WatchedClient, me
     refused(oci(method, f"/v2/not/there/blobs/{DIGEST}"), 404, "NAME_UNKNOWN")
 
 
-@pytest.mark.parametrize("digest", ["sha256:abc", "latest", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:", DIGEST.upper(),
-                                    DIGEST + "0", "sha256%3a" + "g" * 64, "%00", "%ff", "..%2f..", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "sha256:abc",
+        "latest",
+        "md5:d41d8cd98f00b204e9800998ecf8427e",
+        "sha256:",
+        DIGEST.upper(),
+        DIGEST + "0",
+        "sha256%3a" + "g" * 64,
+        "%00",
+        "%ff",
+        "..%2f..",
+        "",
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 def test_what_is_no_digest_is_refused(
     server: RunningServer, oci: WatchedClient, repository: str, digest: str, method: str
@@ -226,7 +241,9 @@ def _file_of(server: RunningServer, content: bytes) -> Path:
 
 
 @contextmanager
-def _after_a_restart(tmp_path: Path, content: bytes, damage: bytes | None) -> Iterator[tuple[RunningServer, WatchedClient]]:
+def _after_a_restart(
+    tmp_path: Path, content: bytes, damage: bytes | None
+) -> Iterator[tuple[RunningServer, WatchedClient]]:
     """Push content, stop, put other bytes into its file (or take it away), start again."""
     wanted = settings(tmp_path / "data", create_on_push="MUTABLE")
     with running(wanted) as server:

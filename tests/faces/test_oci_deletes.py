@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from held_ground import WatchedClient, refused
 from images import digest_of, image, index, push, put, sha256
 

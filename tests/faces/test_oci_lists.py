@@ -6,10 +6,25 @@ import json
 import os
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
+
 from held_ground import WatchedClient, refused
-from images import OCI_CONFIG, OCI_IMAGE, OCI_INDEX, OCI_LAYER, Image, descriptor, image, index, push, push_blob, put, sha256
+from images import (
+    OCI_CONFIG,
+    OCI_IMAGE,
+    OCI_INDEX,
+    OCI_LAYER,
+    Image,
+    descriptor,
+    image,
+    index,
+    push,
+    push_blob,
+    put,
+    sha256,
+)
 
 if TYPE_CHECKING:
     from running import Answer
@@ -80,10 +95,10 @@ def test_every_tag_is_on_one_page_whatever_the_page_size(oci: WatchedClient, tag
     assert pages[-1]
 
 
-@pytest.mark.parametrize("last", ["", "Z", "v1", "v1.", "nothing-of-the-kind", "zzzz", "%00", "%F0%9F%98%80", "a%2Db", "../"])
+@pytest.mark.parametrize(
+    "last", ["", "Z", "v1", "v1.", "nothing-of-the-kind", "zzzz", "%00", "%F0%9F%98%80", "a%2Db", "../"]
+)
 def test_a_list_goes_on_after_any_name_whether_it_is_there_or_not(oci: WatchedClient, tagged: str, last: str) -> None:
-    from urllib.parse import unquote
-
     answer = oci("GET", f"/v2/{tagged}/tags/list?last={last}")
     assert answer.json()["tags"] == [tag for tag in TAGS if tag.encode() > unquote(last).encode()]
 
@@ -100,7 +115,9 @@ def test_more_than_the_most_means_the_most(oci: WatchedClient, tagged: str, size
     assert oci("GET", f"/v2/{tagged}/tags/list?n={size}").json()["tags"] == TAGS
 
 
-@pytest.mark.parametrize("size", ["", "-1", "x", "1.5", "1e3", "+5", "%20", "0x10", "9" * 19, "9" * 5_000, "%D9%A3", "1_0", "1%0a"])
+@pytest.mark.parametrize(
+    "size", ["", "-1", "x", "1.5", "1e3", "+5", "%20", "0x10", "9" * 19, "9" * 5_000, "%D9%A3", "1_0", "1%0a"]
+)
 @pytest.mark.parametrize("path", ["{}/tags/list", "_catalog", "{}/referrers/" + sha256(b"x")])
 def test_a_page_size_that_is_no_number_is_refused(oci: WatchedClient, tagged: str, path: str, size: str) -> None:
     refused(oci("GET", f"/v2/{path.format(tagged)}?n={size}"), 400, "UNSUPPORTED")
@@ -159,9 +176,7 @@ def test_the_catalogue_goes_on_after_a_name(oci: WatchedClient, repository: str)
 def referrer(subject: Image, number: int, artifact_type: str | None = "application/x.sig", **more: Any) -> Image:
     """Make an artifact that refers to an image."""
     typed = {"artifactType": artifact_type} if artifact_type is not None else {}
-    return image(
-        b"sig", config=b"{}", subject=subject.descriptor, annotations={"number": str(number)}, **typed, **more
-    )
+    return image(b"sig", config=b"{}", subject=subject.descriptor, annotations={"number": str(number)}, **typed, **more)
 
 
 @pytest.fixture
@@ -241,7 +256,9 @@ def test_referrers_of_one_type_are_picked_and_the_filter_is_told(
     unfiltered = _referrers(oci, repository, subject.digest)
     assert unfiltered.headers["OCI-Filters-Applied"] is None
     assert len(unfiltered.json()["manifests"]) == 6
-    for kind, escaped in zip(kinds, ["application/x.sig", "application%2Fx.sbom", "application/x%2By%3B%20v%3D1"], strict=True):
+    for kind, escaped in zip(
+        kinds, ["application/x.sig", "application%2Fx.sbom", "application/x%2By%3B%20v%3D1"], strict=True
+    ):
         answer = _referrers(oci, repository, subject.digest, f"?artifactType={escaped}")
         assert answer.headers["OCI-Filters-Applied"] == "artifactType"
         found = answer.json()["manifests"]
@@ -279,7 +296,9 @@ def test_a_referrer_that_is_deleted_is_no_longer_listed(oci: WatchedClient, repo
     assert _referrers(oci, repository, subject.digest).json()["manifests"] == []
 
 
-def test_referrers_that_came_before_their_subject_are_listed(oci: WatchedClient, repository: str, subject: Image) -> None:
+def test_referrers_that_came_before_their_subject_are_listed(
+    oci: WatchedClient, repository: str, subject: Image
+) -> None:
     late = image(subject.blobs[1], config=os.urandom(9))
     pushed = referrer(late, 1)
     assert put(oci, repository, pushed.digest, pushed).headers["OCI-Subject"] == late.digest

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from held_ground import WatchedClient, check_form, refused
 from images import (
     OCI_CONFIG,
@@ -458,7 +459,9 @@ def test_e14_a_subject_need_not_be_there(oci: WatchedClient, repository: str, go
     assert (answer.status, answer.headers["OCI-Subject"]) == (201, subject["digest"])
 
 
-@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img onerror=x>', "\x1b[31mred", "a\r\nX: y", "\u202e", "x" * 10**6])  # fmt: skip
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img onerror=x>', "\x1b[31mred", "a\r\nX: y", "\u202e", "x" * 10**6]
+)
 def test_e15_annotations_are_bytes_to_us(oci: WatchedClient, repository: str, good: Image, text: str) -> None:
     payload = json.dumps({**document_of(good), "annotations": {"a": text}}).encode()
     assert send(oci, repository, "v1", payload, OCI_IMAGE).status == 201

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from held_ground import CODES, HeldGround, WatchedClient, check_form, refused
-from images import digest_of, image, push, push_blob, sha256
-from rawhttp import connected, exchange, head, raw, read_answer
 
+from held_ground import CODES, HeldGround, WatchedClient, check_form, refused
 from holdfast.core import errors
 from holdfast.faces.oci import ERRORS, parse_path
+from images import digest_of, image, push, push_blob, sha256
+from rawhttp import connected, exchange, head, raw, read_answer
 
 if TYPE_CHECKING:
     from running import Answer, RunningServer
 
 DIGEST = sha256(b"x")
+
+pytestmark = pytest.mark.usefixtures("oci")  # after each case the held tag is looked at
 
 
 def get(server: RunningServer, target: str | bytes, **more: str) -> Answer:
@@ -90,10 +92,7 @@ def test_other_paths_lead_nowhere(path: str) -> None:
         "/v2/%5Fcatalog",
     ],
 )
-def test_a1_a_path_that_is_none_of_the_api_is_refused(
-    server: RunningServer, oci: WatchedClient, target: str
-) -> None:
-    assert oci
+def test_a1_a_path_that_is_none_of_the_api_is_refused(server: RunningServer, target: str) -> None:
     answer = get(server, target)
     assert answer.status in {400, 404}
     check_form(answer)
@@ -149,34 +148,34 @@ def test_a1_a_path_that_is_none_of_the_api_is_refused(
     ],
 )
 @pytest.mark.parametrize(
-    ("method", "rest"), [("GET", "tags/list"), ("GET", "manifests/v1"), ("PUT", "manifests/v1"), ("POST", "blobs/uploads/"),
-                         ("DELETE", "manifests/v1")]
-)  # fmt: skip
+    ("method", "rest"),
+    [
+        ("GET", "tags/list"),
+        ("GET", "manifests/v1"),
+        ("PUT", "manifests/v1"),
+        ("POST", "blobs/uploads/"),
+        ("DELETE", "manifests/v1"),
+    ],
+)
 def test_a2_to_a9_a_name_outside_the_grammar_is_refused_and_no_other_name_is_meant(
-    server: RunningServer, oci: WatchedClient, method: str, rest: str, name: str
+    server: RunningServer, method: str, rest: str, name: str
 ) -> None:
-    assert oci
     answer = raw(server, method, f"/v2/{name}/{rest}", {"Content-Length": "0"})
     refused(answer, 400, "NAME_INVALID")
 
 
 @pytest.mark.parametrize("name", [b"r/\xd0\xb0", b"r/\xef\xbd\x81", b"r/a\xff", b"r/a\xfe", b"r/\xc3\xa9"])
-def test_a9_bytes_past_ascii_are_refused_at_the_edge(server: RunningServer, oci: WatchedClient, name: bytes) -> None:
-    assert oci
+def test_a9_bytes_past_ascii_are_refused_at_the_edge(server: RunningServer, name: bytes) -> None:
     assert get(server, b"/v2/" + name + b"/tags/list").status == 400
 
 
 @pytest.mark.parametrize("name", ["r a", "r\ta", "r\x00a", "r\x0ba", "r#a"])
-def test_a_target_that_is_no_target_is_refused_at_the_edge(
-    server: RunningServer, oci: WatchedClient, name: str
-) -> None:
-    assert oci
+def test_a_target_that_is_no_target_is_refused_at_the_edge(server: RunningServer, name: str) -> None:
     assert get(server, f"/v2/{name}/tags/list").status == 400
 
 
 @pytest.mark.parametrize("length", [8_193, 20_000])
-def test_a_target_too_long_is_refused(server: RunningServer, oci: WatchedClient, length: int) -> None:
-    assert oci
+def test_a_target_too_long_is_refused(server: RunningServer, length: int) -> None:
     assert get(server, "/v2/" + "a" * length).status in {414, 431}
 
 
@@ -199,9 +198,8 @@ def test_a10_a_repository_may_be_called_as_the_api_is(
 
 @pytest.mark.parametrize("origin", ["http://evil.test", "https://evil.test:8443", "HTTP://evil.test"])
 def test_a11_an_absolute_target_is_its_path_and_never_another_host(
-    server: RunningServer, oci: WatchedClient, ground: HeldGround, origin: str
+    server: RunningServer, ground: HeldGround, origin: str
 ) -> None:
-    assert oci
     target = f"{origin}/v2/{ground.repository}/manifests/{ground.tag}"
     assert get(server, target).headers["Docker-Content-Digest"] == ground.image.digest
     stranger = raw(server, "GET", target, authorization=None)
@@ -214,13 +212,11 @@ def test_a11_an_absolute_target_is_its_path_and_never_another_host(
 @pytest.mark.parametrize(
     "host", ["x/y?z#", "x@y", "x:99999", "x:0", "", "a b", "x:y", "[::1", "1.2.3", "x\\y", "a..b", "x,y", "\xe9"]
 )
-def test_a12_a_host_that_is_none_is_refused(server: RunningServer, oci: WatchedClient, host: str) -> None:
-    assert oci
+def test_a12_a_host_that_is_none_is_refused(server: RunningServer, host: str) -> None:
     assert raw(server, "GET", "/v2/", host=host).status == 400
 
 
-def test_a12_no_host_and_two_hosts_are_refused(server: RunningServer, oci: WatchedClient) -> None:
-    assert oci
+def test_a12_no_host_and_two_hosts_are_refused(server: RunningServer) -> None:
     assert raw(server, "GET", "/v2/", host=None).status == 400
     assert raw(server, "GET", "/v2/", {"host": "other"}).status == 400
 
@@ -234,10 +230,7 @@ FORWARDED = {
 }
 
 
-def test_a13_what_an_untrusted_peer_says_of_other_hosts_changes_nothing(
-    server: RunningServer, oci: WatchedClient
-) -> None:
-    assert oci
+def test_a13_what_an_untrusted_peer_says_of_other_hosts_changes_nothing(server: RunningServer) -> None:
     begun = raw(server, "POST", "/v2/t/forwarded/blobs/uploads/", {**FORWARDED, "Content-Length": "0"})
     assert begun.headers["Location"].startswith("/v2/t/forwarded/blobs/uploads/")
     stranger = raw(server, "GET", "/v2/", FORWARDED, authorization=None)
@@ -262,9 +255,10 @@ def test_a14_headers_that_would_change_what_is_asked_are_ignored(
     assert digest_of(oci, ground.repository, ground.tag) == ground.image.digest
 
 
-@pytest.mark.parametrize("target", ["//evil.test/v2/", "/v2", "//v2/", "/v2//evil.test/", "/%2fevil.test/v2/", "/\\evil.test"])
-def test_a15_nothing_is_ever_a_redirect(server: RunningServer, oci: WatchedClient, target: str) -> None:
-    assert oci
+@pytest.mark.parametrize(
+    "target", ["//evil.test/v2/", "/v2", "//v2/", "/v2//evil.test/", "/%2fevil.test/v2/", "/\\evil.test"]
+)
+def test_a15_nothing_is_ever_a_redirect(server: RunningServer, target: str) -> None:
     answer = get(server, target)
     assert not 300 <= answer.status < 400
     assert answer.headers["Location"] is None
@@ -285,9 +279,8 @@ def test_a15_nothing_is_ever_a_redirect(server: RunningServer, oci: WatchedClien
     ],
 )
 def test_a_method_that_an_address_does_not_take_is_told_with_those_it_takes(
-    server: RunningServer, oci: WatchedClient, method: str, target: str, allowed: set[str]
+    server: RunningServer, method: str, target: str, allowed: set[str]
 ) -> None:
-    assert oci
     if method in allowed:
         return
     answer = raw(server, method, target, {"Content-Length": "0"})
@@ -295,8 +288,7 @@ def test_a_method_that_an_address_does_not_take_is_told_with_those_it_takes(
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
-def test_one_connection_serves_good_and_bad_requests_in_turn(server: RunningServer, oci: WatchedClient, ground: HeldGround) -> None:
-    assert oci
+def test_one_connection_serves_good_and_bad_requests_in_turn(server: RunningServer, ground: HeldGround) -> None:
     with connected(server) as connection:
         for _ in range(3):
             connection.sendall(head("GET", f"/v2/{ground.repository}/manifests/{ground.tag}"))
@@ -305,7 +297,9 @@ def test_one_connection_serves_good_and_bad_requests_in_turn(server: RunningServ
             assert read_answer(connection).status == 400
 
 
-def test_a_body_where_none_is_expected_is_not_taken_for_a_request(server: RunningServer, oci: WatchedClient, ground: HeldGround) -> None:
+def test_a_body_where_none_is_expected_is_not_taken_for_a_request(
+    server: RunningServer, oci: WatchedClient, ground: HeldGround
+) -> None:
     smuggled = head("DELETE", f"/v2/{ground.repository}/manifests/{ground.tag}")
     with connected(server) as connection:
         connection.sendall(head("GET", "/v2/", {"Content-Length": str(len(smuggled))}) + smuggled)
@@ -326,11 +320,10 @@ def test_a_body_where_none_is_expected_is_not_taken_for_a_request(server: Runnin
         "Transfer-Encoding: xchunked",
     ],
 )
-def test_framing_that_two_readers_may_read_differently_is_refused(
-    server: RunningServer, oci: WatchedClient, framing: str
-) -> None:
-    assert oci
-    request = head("POST", "/v2/t/framing/blobs/uploads/").replace(b"\r\n\r\n", b"\r\n" + framing.encode() + b"\r\n\r\n")
+def test_framing_that_two_readers_may_read_differently_is_refused(server: RunningServer, framing: str) -> None:
+    request = head("POST", "/v2/t/framing/blobs/uploads/").replace(
+        b"\r\n\r\n", b"\r\n" + framing.encode() + b"\r\n\r\n"
+    )
     answer = exchange(server, request + b"0\r\n\r\n")
     assert answer.status == 400
 
@@ -354,8 +347,7 @@ def test_every_status_says_whose_fault_it_is_and_every_code_is_one_of_the_specif
         assert code in CODES if status < 500 else code in {"UNAVAILABLE", "UNKNOWN"}, error
 
 
-def test_an_answer_of_any_other_address_is_told_plainly(server: RunningServer, oci: WatchedClient) -> None:
-    assert oci
+def test_an_answer_of_any_other_address_is_told_plainly(server: RunningServer) -> None:
     for target in ("/", "/v1/", "/v2x", "/favicon.ico", "/.env", "/v2.", "/console"):
         answer = get(server, target)
         assert 400 <= answer.status < 500 or target == "/"

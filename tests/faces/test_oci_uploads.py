@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+
 from held_ground import WatchedClient, check_form, refused
 from images import push_blob, sha256
 from json_api import Person, allow, person, policy
@@ -82,9 +84,7 @@ def test_a_whole_blob_in_one_put(oci: WatchedClient, repository: str) -> None:
 def test_a_blob_in_chunks_with_their_ranges(oci: WatchedClient, repository: str) -> None:
     session = begin(oci, repository)
     for first in range(0, 900, 300):
-        answer = oci(
-            "PATCH", session, CONTENT[first : first + 300], {"Content-Range": f"{first}-{first + 299}"}
-        )
+        answer = oci("PATCH", session, CONTENT[first : first + 300], {"Content-Range": f"{first}-{first + 299}"})
         assert answer.status == 202
         assert answer.headers["Range"] == f"0-{first + 299}"
         session = answer.headers["Location"]
@@ -106,8 +106,6 @@ def test_a_blob_streamed_without_a_length(oci: WatchedClient, repository: str) -
 
 
 def test_sha512_is_a_digest_as_good_as_sha256(oci: WatchedClient, repository: str) -> None:
-    import hashlib
-
     digest = "sha512:" + hashlib.sha512(CONTENT).hexdigest()
     assert oci("POST", f"/v2/{repository}/blobs/uploads/?digest-algorithm=sha512").status == 202
     session = begin(oci, repository)
@@ -189,8 +187,25 @@ def test_c1_without_the_right_digest_nothing_is_kept(oci: WatchedClient, reposit
     assert not has_blob(oci, repository, sha256(b"something else"))
 
 
-@pytest.mark.parametrize("span", ["5-9", "1-1", "100-199", "0-", "-5", "-1-5", "5-1", "a-b", "bytes 0-4/*", "bytes=0-4",
-                                  "0-99999999999999999999", "0-9,10-19", "0 - 9", "\u0663-\u0664".encode().decode("latin-1")])  # fmt: skip
+@pytest.mark.parametrize(
+    "span",
+    [
+        "5-9",
+        "1-1",
+        "100-199",
+        "0-",
+        "-5",
+        "-1-5",
+        "5-1",
+        "a-b",
+        "bytes 0-4/*",
+        "bytes=0-4",
+        "0-99999999999999999999",
+        "0-9,10-19",
+        "0 - 9",
+        "\u0663-\u0664".encode().decode("latin-1"),
+    ],
+)
 def test_c2_a_first_chunk_begins_at_the_beginning(oci: WatchedClient, repository: str, span: str) -> None:
     session = begin(oci, repository)
     answer = oci("PATCH", session, b"12345", {"Content-Range": span})
@@ -287,9 +302,7 @@ def test_c5_what_comes_after_the_announced_length_is_no_part_of_the_blob(
     assert content_of(oci, repository, sha256(b"01234")) == b"01234"
 
 
-def test_c6_one_post_with_other_bytes_keeps_nothing(
-    server: RunningServer, oci: WatchedClient, repository: str
-) -> None:
+def test_c6_one_post_with_other_bytes_keeps_nothing(server: RunningServer, oci: WatchedClient, repository: str) -> None:
     assert push_blob(oci, repository, b"first, so that the repository is there")
     files = _staged(server)
     target = f"/v2/{repository}/blobs/uploads/?digest={DIGEST}"
@@ -476,7 +489,7 @@ def test_c11_a_session_named_in_capitals_is_another_name(
 def _staged(server: RunningServer) -> list[str]:
     """List every file below the upload folder, and beside it, that an upload could have made."""
     data = server.holdfast.settings.data
-    return sorted([*os.listdir(data), *os.listdir(data / "uploads")])
+    return sorted(one.name for folder in (data, data / "uploads") for one in folder.iterdir())
 
 
 def test_c12_sessions_without_data_take_no_room_on_the_disk(
@@ -532,9 +545,7 @@ def test_c15_a_body_is_not_asked_for_from_one_who_is_not_known(
     check_form(answer)
 
 
-def test_c15_a_body_is_asked_for_when_it_is_wanted(
-    server: RunningServer, oci: WatchedClient, repository: str
-) -> None:
+def test_c15_a_body_is_asked_for_when_it_is_wanted(server: RunningServer, oci: WatchedClient, repository: str) -> None:
     session = begin(oci, repository)
     headers = {"Content-Length": str(len(CONTENT)), "Expect": "100-continue"}
     with connected(server) as connection:

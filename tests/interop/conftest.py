@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -58,6 +59,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     folder = os.environ.get("HOLDFAST_INTEROP_REPORT")
     if folder:
         report.write(Path(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ended_as_if_by_hand() -> Iterator[None]:
+    """Clean up also when the run is ended by SIGTERM, as a CI system does: daemons would go on without us."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

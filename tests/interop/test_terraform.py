@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.interop
 
 TAG = "1.0"
+STEP_SECONDS: Final = 600.0
+"""Each step starts a provider of half a gigabyte, several times."""
 NO_PROVIDER: Final = (
     "no AWS provider: name a folder of providers in HOLDFAST_TEST_TERRAFORM_PLUGINS (as `terraform init -plugin-dir` "
     "wants it), or a CLI configuration with a mirror in TF_CLI_CONFIG_FILE"
@@ -57,7 +59,7 @@ resource "aws_ecr_repository" "held" {{
 def test_terraform_makes_a_repository_that_holds(
     bench_for: Benches, images: Images, registry: Registry, report: Report
 ) -> None:
-    """Apply, plan without a difference, a tag that holds, the mode switched and switched back, destroy."""
+    """Apply, plan without a difference, a tag that holds until Terraform makes the repository mutable, destroy."""
     bench = bench_for(TERRAFORM)
     row = report.row("terraform, AWS provider", bench.found.version, "repository")
     repository = "interop/terraform"
@@ -66,19 +68,19 @@ def test_terraform_makes_a_repository_that_holds(
 
     row.log_in = "keys in the provider"
     needed(terraform(bench, "apply", "-auto-approve"))
-    assert terraform(bench, "plan", "-detailed-exitcode").exit_code == 0, "something to change right after apply"
+    planned = terraform(bench, "plan", "-detailed-exitcode")
+    assert planned.exit_code == 0, f"something to change right after apply: {planned.printed}"
     assert registry.push(repository, TAG, images.first).status == 201
     stored = registry.manifest(repository, TAG)
     row.first_push = "applied"
     overwriting = judging.as_outcome(registry.push(repository, TAG, images.second))
     judging.refused(row, overwriting, repository, TAG)
     judging.unmoved(registry, repository, TAG, stored)
-    for mutability in ("MUTABLE", "IMMUTABLE"):
-        configure(bench, repository, mutability)
-        assert "0 added, 1 changed, 0 destroyed" in needed(terraform(bench, "apply", "-auto-approve")).stdout
     row.same_again = "no difference"
-    assert terraform(bench, "plan", "-detailed-exitcode").exit_code == 0
+    configure(bench, repository, "MUTABLE")
+    assert "0 added, 1 changed, 0 destroyed" in needed(terraform(bench, "apply", "-auto-approve")).stdout
     judging.unmoved(registry, repository, TAG, stored)
+    assert registry.push(repository, TAG, images.second).status == 201
     needed(terraform(bench, "destroy", "-auto-approve"))
     row.pulled = "destroyed"
     assert registry.request("GET", f"/v2/{repository}/tags/list").status == 404
@@ -125,4 +127,5 @@ def plugin_folder() -> Path | None:
 
 def terraform(bench: Workbench, *words: str) -> Outcome:
     """Run terraform without questions and colours."""
-    return bench.run("terraform", *words, "-no-color", "-input=false")
+    words = (*words, "-no-color", "-input=false")
+    return bench.run("terraform", *words, timeout_seconds=STEP_SECONDS)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _WATCHED: Final = {
-    one: one.__name__ for one in (os.fsync, os.fdatasync, os.link, os.rename, os.replace, os.unlink, os.pwritev, os.pwrite)
+    one: one.__name__
+    for one in (os.fsync, os.fdatasync, os.link, os.rename, os.replace, os.unlink, os.pwritev, os.pwrite)
 }
 
 

@@ -28,8 +28,16 @@ DIGEST_A, DIGEST_B = str(Digest.of(A)), str(Digest.of(B))
 WHO: Final = "arn:aws:iam::123456789012:user/alice"
 IMMUTABLE: Final = MutabilitySettings(TagMutability.IMMUTABLE)
 
-GUARDED: Final = ("registries", "repositories", "bindings", "tombstones", "entries", "manifests", "manifest_payloads")
-"""What says, or said, what a tag names; nobody may change a row of these but along the rule."""
+GUARDED: Final = {
+    "registries": "rowid,",
+    "repositories": "rowid,",
+    "bindings": "rowid,",
+    "tombstones": "rowid,",
+    "entries": "rowid,",
+    "manifests": "",
+    "manifest_payloads": "rowid,",
+}
+"""What says, or said, what a tag names, and its hidden number; a row of these changes along the rule or not at all."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,7 @@ def fill(txn: Transaction) -> Numbers:
     assert tombstone is not None
     assert live_held is not None
     assert live_free is not None
-    return Numbers(
-        registry.id, held.id, free.id, gone.id, live_held.id, live_free.id, ended, tombstone.id
-    )
+    return Numbers(registry.id, held.id, free.id, gone.id, live_held.id, live_free.id, ended, tombstone.id)
 
 
 def _repository(txn: Transaction, registry_id: int, name: str, settings: MutabilitySettings) -> Repository:
@@ -127,9 +133,10 @@ class Through:
 
     def guarded(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every guarded row, by table."""
-        return {table: self.rows(f"SELECT rowid, * FROM {table} ORDER BY 1") if table != "manifests" else self.rows(
-            "SELECT * FROM manifests ORDER BY repository_id, digest"
-        ) for table in GUARDED}  # fmt: skip
+        return {
+            table: self.rows(f"SELECT {rowid} * FROM {table} ORDER BY 1, 2")  # noqa: S608 - names from the table above
+            for table, rowid in GUARDED.items()
+        }
 
     def v1(self) -> tuple[Any, ...]:
         """Return what the held tag names, as the product finds it."""

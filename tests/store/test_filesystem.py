@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,22 +25,35 @@ from holdfast.store.filesystem import READ_BYTES, BlobReader, FilesystemBlobs
 from store.disk_calls import disk_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 CONTENT = b"the bytes of a layer"
 DIGEST = Digest.of(CONTENT)
 LARGE = random.Random(20260101).randbytes(READ_BYTES * 2 + 12_345)  # noqa: S311 - the same on every run
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with its folders: making 512 of them, synced, for each test would be most of the work."""
+    made = tmp_path_factory.mktemp("data")
+    FilesystemBlobs(made).close()
+    return made
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+def root(shared: Path) -> Iterator[Path]:
+    """A data directory without a file in it."""
+    yield shared
+    for folder, _, files in os.walk(shared):
+        for name in files:
+            (Path(folder) / name).unlink()
+    planted = shared / "uploads" / "u1"
+    if planted.is_dir():
+        planted.rmdir()
 
 
 @contextlib.contextmanager
 def opened(root: Path) -> Iterator[FilesystemBlobs]:
-    root.mkdir(exist_ok=True)
     store = FilesystemBlobs(root)
     try:
         yield store
@@ -53,7 +67,9 @@ def store(root: Path) -> Iterator[FilesystemBlobs]:
         yield made
 
 
-async def keep(store: FilesystemBlobs, content: bytes, upload: str = "u1", algorithm: str = "sha256") -> tuple[Digest, str]:
+async def keep(
+    store: FilesystemBlobs, content: bytes, upload: str = "u1", algorithm: str = "sha256"
+) -> tuple[Digest, str]:
     """Receive content and commit it."""
     staged = await store.open_staged(upload)
     await store.append(staged, [content])
@@ -81,6 +97,11 @@ def file_of(root: Path, digest: Digest, generation: str) -> Path:
     return root / "blobs" / digest.algorithm / digest.hex[:2] / f"{digest.hex}.{generation}"
 
 
+def committed(root: Path) -> list[Path]:
+    """List the files of blobs."""
+    return [one for one in (root / "blobs").rglob("*") if one.is_file()]
+
+
 # --- committing ------------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +117,6 @@ async def test_a_commit_leaves_the_blob_under_its_name_and_nothing_else(root: Pa
 
 
 async def test_a_commit_syncs_the_file_then_links_it_then_syncs_the_folder(root: Path) -> None:
-    root.mkdir()
     with disk_calls() as seen:
         with opened(root) as store:
             staged = await store.open_staged("u1")
@@ -117,13 +137,12 @@ async def test_a_commit_of_a_resumed_upload_syncs_what_was_there_before(root: Pa
     assert [name for name, _ in seen] == ["fsync", "link", "fsync", "unlink"]
 
 
-async def test_the_folders_are_synced_when_they_are_made_and_not_again(root: Path) -> None:
-    root.mkdir()
+def test_the_folders_are_synced_when_they_are_made_and_not_again(tmp_path: Path) -> None:
     with disk_calls() as seen:
-        FilesystemBlobs(root).close()
+        FilesystemBlobs(tmp_path).close()
         assert seen.count(("fsync", "_sync_folder")) >= 4
         seen.clear()
-        FilesystemBlobs(root).close()
+        FilesystemBlobs(tmp_path).close()
         assert seen == []
 
 
@@ -132,7 +151,7 @@ async def test_bytes_of_another_digest_are_not_committed(root: Path, store: File
     await store.append(staged, [CONTENT, b"!"])
     assert await store.commit(staged, DIGEST) is None
     assert store.staged_bytes("u1") == len(CONTENT) + 1
-    assert [one for one in (root / "blobs").rglob("*") if one.is_file()] == []
+    assert committed(root) == []
     assert await store.commit(staged, Digest.of(CONTENT + b"!")) is not None
 
 
@@ -152,7 +171,7 @@ async def test_the_same_content_twice_is_two_files_and_neither_replaces_the_othe
 async def test_a_name_that_is_taken_is_never_replaced(
     root: Path, store: FilesystemBlobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filesystem.secrets, "token_hex", lambda _: "the-same-generation")
+    monkeypatch.setattr("holdfast.store.filesystem.secrets.token_hex", lambda _: "the-same-generation")
     digest, generation = await keep(store, CONTENT, "u1")
     file_of(root, digest, generation).write_bytes(b"who was here first")
     staged = await store.open_staged("u2")
@@ -182,7 +201,6 @@ async def test_both_algorithms_are_committed_and_read(
 
 
 async def test_a_sync_that_fails_is_told_and_never_called_a_success(root: Path) -> None:
-    root.mkdir()
     heard: list[BaseException] = []
     store = FilesystemBlobs(root, on_failure=heard.append)
     staged = await store.open_staged("u1")
@@ -194,7 +212,7 @@ async def test_a_sync_that_fails_is_told_and_never_called_a_success(root: Path) 
     assert len(heard) == 1
     with pytest.raises(StorageFailed):
         await store.commit(staged, DIGEST)
-    assert [one for one in (root / "blobs").rglob("*") if one.is_file()] == []
+    assert committed(root) == []
     assert len(heard) == 2
     staged.close()
     os.close(ours)
@@ -207,7 +225,7 @@ async def test_a_sync_that_fails_is_told_and_never_called_a_success(root: Path) 
 
 @given(st.lists(st.lists(st.binary(max_size=50), max_size=4), max_size=6))
 @settings(max_examples=40)
-def test_whatever_pieces_come_are_the_blob(tmp_path_factory: pytest.TempPathFactory, batches: list[list[bytes]]) -> None:
+def test_whatever_pieces_come_are_the_blob(shared: Path, batches: list[list[bytes]]) -> None:
     content = b"".join(b"".join(pieces) for pieces in batches)
 
     async def receive(store: FilesystemBlobs) -> None:
@@ -219,18 +237,8 @@ def test_whatever_pieces_come_are_the_blob(tmp_path_factory: pytest.TempPathFact
         assert generation is not None
         assert await read(store.open(Digest.of(content), generation)) == content
 
-    with opened(_shared_root(tmp_path_factory)) as store:
+    with opened(shared) as store:
         asyncio.run(receive(store))
-
-
-_ROOTS: list[Path] = []
-
-
-def _shared_root(factory: pytest.TempPathFactory) -> Path:
-    """Return one folder for all examples: making its 512 subfolders each time would be most of the work."""
-    if not _ROOTS:
-        _ROOTS.append(factory.mktemp("blobs"))
-    return _ROOTS[0]
 
 
 async def test_more_pieces_than_one_call_takes_are_all_written(store: FilesystemBlobs) -> None:
@@ -350,7 +358,7 @@ def _flip(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "first bit": lambda content: _flip(content, 0),
     "last bit": lambda content: _flip(content, len(content) - 1),
     "middle": lambda content: _flip(content, len(content) // 2),
@@ -364,7 +372,9 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", list(DAMAGES))
 @pytest.mark.parametrize(
-    "content", [b"x", CONTENT, LARGE[:READ_BYTES], LARGE[: READ_BYTES + 1], LARGE], ids=lambda content: str(len(content))
+    "content",
+    [b"x", CONTENT, LARGE[:READ_BYTES], LARGE[: READ_BYTES + 1], LARGE],
+    ids=lambda content: str(len(content)),
 )
 async def test_a_damaged_blob_never_comes_to_its_end_and_is_set_aside(root: Path, damage: str, content: bytes) -> None:
     with opened(root) as store:
@@ -375,9 +385,13 @@ async def test_a_damaged_blob_never_comes_to_its_end_and_is_set_aside(root: Path
         reader = store.open(digest, generation, end=len(content))
         assert reader.length == len(content)
         given_out = 0
-        with pytest.raises(BlobCorrupt):
+        try:
             while given_out < len(content):
                 given_out += len(await reader.read())
+        except BlobCorrupt:
+            pass
+        else:
+            pytest.fail("damaged bytes were given to their end")
         reader.close()
         assert given_out < len(content)
         assert not store.has(digest, generation)
@@ -422,16 +436,16 @@ async def test_a_new_upload_of_damaged_content_is_another_file_and_sound(root: P
 
 
 @given(start=st.integers(0, len(LARGE) - 1), length=st.integers(1, READ_BYTES + 10), reopened=st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_any_part_is_read_exactly_by_first_and_later_readers(
-    tmp_path_factory: pytest.TempPathFactory, start: int, length: int, *, reopened: bool
+    shared: Path, start: int, length: int, *, reopened: bool
 ) -> None:
     end = min(start + length, len(LARGE))
 
     async def take_part() -> None:
-        with opened(_shared_root(tmp_path_factory)) as store:
+        with opened(shared) as store:
             digest, generation = await keep(store, LARGE)
-        with opened(_shared_root(tmp_path_factory)) as store:
+        with opened(shared) as store:
             if not reopened:
                 assert await read(store.open(digest, generation)) == LARGE
             assert await read(store.open(digest, generation, start=start, end=end)) == LARGE[start:end]
@@ -464,17 +478,21 @@ async def test_two_first_readers_at_once_both_get_the_whole(root: Path) -> None:
         assert both == [LARGE, LARGE]
 
 
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_readers_that_leave_early_leave_nothing_open(root: Path) -> None:
     with opened(root) as store:
         digest, generation = await keep(store, LARGE)
     with opened(root) as store:
-        before = len(os.listdir("/proc/self/fd"))
+        before = _open_files()
         for _ in range(20):
             reader = store.open(digest, generation)
             await reader.read()
             reader.close()
             reader.close()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert _open_files() == before
 
 
 async def test_what_is_remembered_as_verified_is_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

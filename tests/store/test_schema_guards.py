@@ -88,10 +88,14 @@ _NEW_BINDING = "(id, repository_id, tag, digest, bound_at, bound_by) VALUES"
         f"INSERT OR REPLACE INTO bindings {_NEW_BINDING} ({{held_binding}}, {{held}}, 'v9', '{{B}}', 9, '{{WHO}}')",
         f"INSERT INTO bindings {_NEW_BINDING} (NULL, {{held}}, 'v1', '{{B}}', 9, '{{WHO}}')",
         f"INSERT OR IGNORE INTO bindings {_NEW_BINDING} (NULL, {{held}}, 'v1', '{{B}}', 9, '{{WHO}}')",
-        (f"INSERT INTO bindings {_NEW_BINDING} ({{held_binding}}, {{held}}, 'v1', '{{B}}', 9, '{{WHO}}') "
-        "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest"),
-        (f"INSERT INTO bindings {_NEW_BINDING} (NULL, {{held}}, 'v1', '{{B}}', 9, '{{WHO}}') "
-        "ON CONFLICT (repository_id, tag) WHERE ended_at IS NULL DO UPDATE SET digest = excluded.digest"),
+        (
+            f"INSERT INTO bindings {_NEW_BINDING} ({{held_binding}}, {{held}}, 'v1', '{{B}}', 9, '{{WHO}}') "
+            "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest"
+        ),
+        (
+            f"INSERT INTO bindings {_NEW_BINDING} (NULL, {{held}}, 'v1', '{{B}}', 9, '{{WHO}}') "
+            "ON CONFLICT (repository_id, tag) WHERE ended_at IS NULL DO UPDATE SET digest = excluded.digest"
+        ),
     ],
 )
 def test_a_held_binding_is_not_moved_ended_or_written_over(file: Through, statement: str) -> None:
@@ -114,8 +118,10 @@ def test_a_held_binding_is_not_moved_ended_or_written_over(file: Through, statem
         f"INSERT OR REPLACE INTO bindings {_NEW_BINDING} ({{ended_binding}}, {{free}}, 'v1', '{{B}}', 9, '{{WHO}}')",
         f"INSERT OR REPLACE INTO bindings {_NEW_BINDING} ({{ended_binding}}, {{free}}, 'n', '{{B}}', 9, '{{WHO}}')",
         # A past that never was.
-        ("INSERT INTO bindings (repository_id, tag, digest, bound_at, bound_by, ended_at, ended_by, end_cause) "
-        "VALUES ({held}, 'old', '{B}', 1, '{WHO}', 2, '{WHO}', 'moved')"),
+        (
+            "INSERT INTO bindings (repository_id, tag, digest, bound_at, bound_by, ended_at, ended_by, end_cause) "
+            "VALUES ({held}, 'old', '{B}', 1, '{WHO}', 2, '{WHO}', 'moved')"
+        ),
     ],
 )
 def test_the_history_of_a_tag_is_not_edited(file: Through, statement: str) -> None:
@@ -139,15 +145,23 @@ def test_the_history_of_a_tag_is_not_edited(file: Through, statement: str) -> No
         "UPDATE tombstones SET digest = '{B}', closed_at = 9, closed_by = '{WHO}', close_cause = 'forgotten'",
         "UPDATE tombstones SET closed_at = 9, closed_by = '{WHO}', close_cause = 'tired of it'",
         "DELETE FROM tombstones",
-        ("INSERT OR REPLACE INTO tombstones (id, registry_id, repository, tag, digest, deleted_at, deleted_by) "
-        "VALUES ({tombstone}, {registry}, 'team/held', 'gone', '{B}', 9, '{WHO}')"),
-        ("INSERT OR REPLACE INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
-        "VALUES ({registry}, 'team/held', 'gone', '{B}', 9, '{WHO}')"),
-        ("INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
-        "VALUES ({registry}, 'team/held', 'gone', '{B}', 9, '{WHO}') "
-        "ON CONFLICT (registry_id, repository, tag) WHERE closed_at IS NULL DO UPDATE SET digest = excluded.digest"),
-        ("INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by, closed_at, closed_by, "
-        "close_cause) VALUES ({registry}, 'team/held', 'x', '{B}', 9, '{WHO}', 9, '{WHO}', 'forgotten')"),
+        (
+            "INSERT OR REPLACE INTO tombstones (id, registry_id, repository, tag, digest, deleted_at, deleted_by) "
+            "VALUES ({tombstone}, {registry}, 'team/held', 'gone', '{B}', 9, '{WHO}')"
+        ),
+        (
+            "INSERT OR REPLACE INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
+            "VALUES ({registry}, 'team/held', 'gone', '{B}', 9, '{WHO}')"
+        ),
+        (
+            "INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
+            "VALUES ({registry}, 'team/held', 'gone', '{B}', 9, '{WHO}') "
+            "ON CONFLICT (registry_id, repository, tag) WHERE closed_at IS NULL DO UPDATE SET digest = excluded.digest"
+        ),
+        (
+            "INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by, closed_at, "
+            "closed_by, close_cause) VALUES ({registry}, 'team/held', 'x', '{B}', 9, '{WHO}', 9, '{WHO}', 'forgotten')"
+        ),
     ],
 )
 def test_the_name_of_a_deleted_tag_waits_for_its_digest(file: Through, statement: str) -> None:
@@ -163,9 +177,11 @@ def test_the_name_of_a_deleted_tag_waits_for_its_digest(file: Through, statement
         "UPDATE entries SET rowid = 500",
         "UPDATE entries SET tag = 'other', repository = 'team/other', registry_id = 9",
         "DELETE FROM entries",
-        "INSERT OR REPLACE INTO entries (sequence, registry_id, kind, body) VALUES (1, {registry}, 'tag-moved', '{{}}')",
-        ("INSERT INTO entries (sequence, registry_id, kind, body) VALUES (1, {registry}, 'tag-moved', '{{}}') "
-        "ON CONFLICT (sequence) DO UPDATE SET body = excluded.body"),
+        "INSERT OR REPLACE INTO entries (sequence, registry_id, kind, body) VALUES (1, {registry}, 'tag-bound', '')",
+        (
+            "INSERT INTO entries (sequence, registry_id, kind, body) VALUES (1, {registry}, 'tag-moved', '{{}}') "
+            "ON CONFLICT (sequence) DO UPDATE SET body = excluded.body"
+        ),
     ],
 )
 def test_the_record_of_what_happened_does_not_change(file: Through, statement: str) -> None:
@@ -181,8 +197,10 @@ def test_the_record_of_what_happened_does_not_change(file: Through, statement: s
         "UPDATE OR REPLACE manifests SET digest = '{A}' WHERE repository_id = {held} AND digest = '{B}'",
         "UPDATE manifests SET repository_id = {gone} WHERE repository_id = {held} AND digest = '{A}'",
         "UPDATE manifests SET media_type = 'text/html' WHERE repository_id = {held} AND digest = '{A}'",
-        ("INSERT OR REPLACE INTO manifests (repository_id, digest, media_type, payload_bytes, image_bytes, pushed_at, "
-        "pushed_by) VALUES ({held}, '{A}', 'text/html', 1, 1, 1, '{WHO}')"),
+        (
+            "INSERT OR REPLACE INTO manifests (repository_id, digest, media_type, payload_bytes, image_bytes, "
+            "pushed_at, pushed_by) VALUES ({held}, '{A}', 'text/html', 1, 1, 1, '{WHO}')"
+        ),
         "UPDATE manifest_payloads SET payload = x'00' WHERE digest = '{A}'",
         "UPDATE manifest_payloads SET digest = 'sha256:other' WHERE digest = '{A}'",
         "UPDATE OR REPLACE manifest_payloads SET digest = '{A}' WHERE digest = '{B}'",
@@ -190,8 +208,10 @@ def test_the_record_of_what_happened_does_not_change(file: Through, statement: s
         "DELETE FROM manifest_payloads",
         "INSERT OR REPLACE INTO manifest_payloads (digest, payload) VALUES ('{A}', x'00')",
         "INSERT OR REPLACE INTO manifest_payloads (rowid, digest, payload) VALUES (1, 'sha256:other', x'00')",
-        ("INSERT INTO manifest_payloads (digest, payload) VALUES ('{A}', x'00') "
-        "ON CONFLICT (digest) DO UPDATE SET payload = excluded.payload"),
+        (
+            "INSERT INTO manifest_payloads (digest, payload) VALUES ('{A}', x'00') "
+            "ON CONFLICT (digest) DO UPDATE SET payload = excluded.payload"
+        ),
     ],
 )
 def test_the_manifest_under_a_tag_stays_with_its_bytes(file: Through, statement: str) -> None:
@@ -215,22 +235,33 @@ def test_the_manifest_under_a_tag_stays_with_its_bytes(file: Through, statement:
         "UPDATE repositories SET deleted_by = 'somebody else' WHERE id = {gone}",
         "DELETE FROM repositories WHERE id = {held}",
         "DELETE FROM repositories",
-        ("INSERT OR REPLACE INTO repositories (id, registry_id, name, tag_mutability, created_at, created_by) "
-        "VALUES ({held}, {registry}, 'team/held', 'MUTABLE', 9, '{WHO}')"),
-        ("INSERT OR REPLACE INTO repositories (id, registry_id, name, tag_mutability, created_at, created_by) "
-        "VALUES ({held}, {registry}, 'team/elsewhere', 'MUTABLE', 9, '{WHO}')"),
-        ("REPLACE INTO repositories (registry_id, name, tag_mutability, created_at, created_by) "
-        "VALUES ({registry}, 'team/held', 'MUTABLE', 9, '{WHO}')"),
-        ("INSERT INTO repositories (id, registry_id, name, tag_mutability, created_at, created_by) "
-        "VALUES ({held}, {registry}, 'team/x', 'MUTABLE', 9, '{WHO}') ON CONFLICT (id) DO UPDATE SET name = 'team/x'"),
+        (
+            "INSERT OR REPLACE INTO repositories (id, registry_id, name, tag_mutability, created_at, created_by) "
+            "VALUES ({held}, {registry}, 'team/held', 'MUTABLE', 9, '{WHO}')"
+        ),
+        (
+            "INSERT OR REPLACE INTO repositories (id, registry_id, name, tag_mutability, created_at, created_by) "
+            "VALUES ({held}, {registry}, 'team/elsewhere', 'MUTABLE', 9, '{WHO}')"
+        ),
+        (
+            "REPLACE INTO repositories (registry_id, name, tag_mutability, created_at, created_by) "
+            "VALUES ({registry}, 'team/held', 'MUTABLE', 9, '{WHO}')"
+        ),
+        (
+            "INSERT INTO repositories (id, registry_id, name, tag_mutability, created_at, created_by) "
+            "VALUES ({held}, {registry}, 'team/x', 'MUTABLE', 9, '{WHO}') "
+            "ON CONFLICT (id) DO UPDATE SET name = 'team/x'"
+        ),
         "UPDATE registries SET account_id = '999999999999'",
         "UPDATE registries SET region = 'us-east-1'",
         "UPDATE registries SET id = 99",
         "UPDATE registries SET rowid = 99",
         "UPDATE registries SET created_at = 99",
         "DELETE FROM registries",
-        ("INSERT OR REPLACE INTO registries (id, account_id, region, created_at) "
-        "VALUES ({registry}, '999999999999', 'us-east-1', 9)"),
+        (
+            "INSERT OR REPLACE INTO registries (id, account_id, region, created_at) "
+            "VALUES ({registry}, '999999999999', 'us-east-1', 9)"
+        ),
         "REPLACE INTO registries (account_id, region, created_at) VALUES ('123456789012', 'eu-central-1', 9)",
     ],
 )
@@ -249,8 +280,10 @@ def test_a_repository_is_not_renamed_replaced_or_made_away_with(file: Through, s
         ["UPDATE bindings SET ended_at = 9, ended_by = '{WHO}', end_cause = 'moved' WHERE id = {free_binding}"],
         ["UPDATE bindings SET ended_at = 9, ended_by = '{WHO}', end_cause = 'deleted' WHERE id = {free_binding}"],
         [
-            ("INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
-            "VALUES ({registry}, 'team/held', 'v1', '{A}', 9, '{WHO}')"),
+            (
+                "INSERT INTO tombstones (registry_id, repository, tag, digest, deleted_at, deleted_by) "
+                "VALUES ({registry}, 'team/held', 'v1', '{A}', 9, '{WHO}')"
+            ),
             "UPDATE bindings SET ended_at = 9, ended_by = '{WHO}', end_cause = 'deleted' WHERE id = {held_binding}",
         ],
         [
@@ -294,14 +327,15 @@ def test_a_tombstone_wrong_by_one_field_does_not_let_a_held_tag_be_deleted(file:
             digest,
         )
     with pytest.raises(Refused, match="leaves a tombstone"):
-        file.run("UPDATE bindings SET ended_at = 9, ended_by = 'x', end_cause = 'deleted' WHERE tag = 'v1' AND "
-                 f"id = {numbers.held_binding}")  # fmt: skip
+        file.run(
+            "UPDATE bindings SET ended_at = 9, ended_by = 'x', end_cause = 'deleted' WHERE id = ?", numbers.held_binding
+        )
 
 
 def test_a_tag_names_only_a_manifest_that_its_repository_has(file: Through) -> None:
     with pytest.raises(Refused, match="a manifest of its repository"):
         file.run(
-            "INSERT INTO bindings (repository_id, tag, digest, bound_at, bound_by) VALUES (?, 'new', 'sha256:no', 1, 'x')",
+            "INSERT INTO bindings (repository_id, tag, digest, bound_at, bound_by) VALUES (?, 'n', 'absent', 1, 'x')",
             NUMBERS["of"].held,
         )
 
@@ -424,10 +458,11 @@ def test_the_rule_and_its_guard_agree_on_what_may_grow(scratch: apsw.Connection,
 
 def test_every_guarded_table_refuses_to_lose_rows(file: Through) -> None:
     for table in ("registries", "repositories", "bindings", "tombstones", "entries"):
-        before: Any = file.rows(f"SELECT count(*) FROM {table}")
+        count = f"SELECT count(*) FROM {table}"  # noqa: S608 - names from the line above
+        before: Any = file.rows(count)
         with pytest.raises(Refused):
-            file.run(f"DELETE FROM {table}")
-        assert file.rows(f"SELECT count(*) FROM {table}") == before
+            file.run(f"DELETE FROM {table}")  # noqa: S608 - as above
+        assert file.rows(count) == before
 
 
 def test_the_scene_is_as_described(file: Through) -> None:

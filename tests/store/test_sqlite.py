@@ -119,7 +119,9 @@ async def test_the_schema_is_made_once_and_kept(tmp_path: Path) -> None:
 
 async def test_every_table_is_strict(tmp_path: Path) -> None:
     async with opened(tmp_path / "db") as database:
-        listed = database.rows("SELECT name, strict FROM pragma_table_list WHERE type = 'table' AND name NOT GLOB 'sqlite_*'")
+        listed = database.rows(
+            "SELECT name, strict FROM pragma_table_list WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+        )
         assert listed
         assert [name for name, strict in listed if not strict] == []
 
@@ -161,7 +163,11 @@ async def test_what_was_written_is_on_the_disk_when_write_returns(tmp_path: Path
         await database.write(entry("seen"))
         read = "import apsw,sys; print(list(apsw.Connection(sys.argv[1]).execute('SELECT tag FROM entries')))"
         other = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-c", read, str(tmp_path / "db")], capture_output=True, text=True, check=True
+            subprocess.run,
+            [sys.executable, "-c", read, str(tmp_path / "db")],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert other.stdout.strip() == "[('seen',)]"
 

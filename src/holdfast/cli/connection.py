@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
 import click
 
 from holdfast.cli.output import Output
-from holdfast.client.api import API, configured
+from holdfast.client.api import API, DEFAULT_REGION
 from holdfast.client.oci import RegistryClient
 from holdfast.client.transport import AddressInvalid, Credentials, parse_address
 
@@ -20,7 +20,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:5000"
-DEFAULT_REGION: Final = "us-east-1"
 _JSON: Final = "holdfast.json"
 _KEY_ID: Final = "HOLDFAST_ACCESS_KEY_ID"
 _SECRET: Final = "HOLDFAST_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
@@ -56,9 +55,7 @@ class Connection:
     def api(self) -> API:
         """The JSON API."""
         if self._api is None:
-            region = self._region or configured("region", self._profile) or DEFAULT_REGION
-            key_id, secret = self._pair()
-            self._api = API(self.endpoint, region, key_id, secret, profile=self._profile)
+            self._api = API(self.endpoint, self._region, *self._pair(), profile=self._profile)
         return self._api
 
     @property
@@ -66,8 +63,7 @@ class Connection:
         """The registry protocol, by a log-in token: the secret access key stays here."""
         if self._registry is None:
             credentials = Credentials(*self.api.login())
-            bundle = configured("ca_bundle", self._profile)
-            self._registry = RegistryClient(self.endpoint, credentials, ca_bundle=bundle)
+            self._registry = RegistryClient(self.endpoint, credentials, ca_bundle=self.api.ca_bundle)
         return self._registry
 
     def _pair(self) -> tuple[str | None, str | None]:

@@ -101,8 +101,8 @@ async def _run(settings: Settings, *, as_json: bool) -> int:
         if error.errno not in _CANNOT_LISTEN or error.filename is not None:
             raise
         msg = (
-            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. Another program may be there; "
-            "choose with --host and --port."
+            f"Cannot listen on {settings.host} port {settings.port}: {os.strerror(error.errno)}. "
+            "Choose another with --host and --port."
         )
         raise ConfigurationInvalid(msg) from None
     stopping = asyncio.Event()
@@ -133,7 +133,7 @@ def greeting(server: Holdfast) -> str:
     for everywhere in _EVERYWHERE:
         host = host.replace(everywhere, "127.0.0.1")
     url = f"{scheme}://{host}"
-    program = "holdfast" if shutil.which("holdfast") else f"{sys.executable} -m holdfast"
+    program = _program()
     lines = [f"Holdfast listens on {server.url}  (account {settings.account_id}, region {settings.region})", ""]
     key_id, secret = server.made_up_key or ("...", "...")
     if server.made_up_key:
@@ -161,3 +161,13 @@ def greeting(server: Holdfast) -> str:
             f"This is plain http: docker needs {host} under insecure-registries. Better: --tls-cert, --tls-key.",
         ]
     return "\n".join(lines)
+
+
+def _program() -> str:
+    """Say how a person types this program: its name if the shell finds it, else where it is."""
+    if shutil.which("holdfast"):
+        return "holdfast"
+    beside = Path(sys.executable).with_name("holdfast")
+    if not beside.exists():
+        return f"{sys.executable} -m holdfast"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _CONFIG: Final = {"retries": {"max_attempts": 2, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 120}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+DEFAULT_REGION: Final = "us-east-1"
+"""Of a server and of a client that are told none."""
+
+_REPLY_TYPE: Final = "application/x-amz-json-1."
 _UNREACHABLE: Final = (exceptions.HTTPClientError, exceptions.ConnectionError, ResponseParserError)
 
 
@@ -55,15 +59,6 @@ def session_of(profile: str | None = None) -> Any:  # noqa: ANN401 - botocore ha
     return session
 
 
-def configured(name: str, profile: str | None = None) -> str | None:
-    """Return what AWS's environment variables and files say about `region` or `ca_bundle`."""
-    try:
-        value = session_of(profile).get_config_variable(name)
-    except exceptions.BotoCoreError as error:
-        raise CallInvalid(str(error)) from None
-    return None if value is None else str(value)
-
-
 def api_client(
     service: str,
     endpoint: str,
@@ -94,15 +89,18 @@ class API:
     def __init__(
         self,
         endpoint: str,
-        region: str,
+        region: str | None = None,
         key_id: str | None = None,
         secret: str | None = None,
         *,
         profile: str | None = None,
     ) -> None:
-        """Without a key pair, AWS's usual places are asked. Nothing is sent before an operation is called."""
+        """What is left out is asked of AWS's usual places. Nothing is sent before an operation is called."""
         with _wrapped():
             session = session_of(profile)
+            region = region or session.get_config_variable("region") or DEFAULT_REGION
+            self.ca_bundle: str | None = session.get_config_variable("ca_bundle") or None
+        self._endpoint = endpoint
         self._make = functools.partial(
             api_client, endpoint=endpoint, region=region, key_id=key_id, secret=secret, session=session
         )
@@ -116,18 +114,28 @@ class API:
     def ecr(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Amazon ECR, by its name in snake case."""
         with _wrapped():
-            return getattr(self._client("ecr"), operation)(**parameters)
+            return self._checked(getattr(self._client("ecr"), operation)(**parameters))
 
     def holdfast(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Holdfast's own, by its name in snake case."""
         with _wrapped():
-            return getattr(self._client("holdfast"), operation)(**parameters)
+            return self._checked(getattr(self._client("holdfast"), operation)(**parameters))
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
         """Give the items of a list, page by page; `key` is the member that holds them."""
         with _wrapped():
             for page in self._client(service).get_paginator(operation).paginate(**parameters):
-                yield from page[key]
+                yield from self._checked(page)[key]
+
+    def _checked(self, reply: Any) -> Any:  # noqa: ANN401 - shapes of the model
+        """Return a reply that is one: botocore takes any answer with status 200 for a reply without members."""
+        kind = reply["ResponseMetadata"]["HTTPHeaders"].get("content-type", "none")
+        if not kind.startswith(_REPLY_TYPE):
+            message = (
+                f"What answers at {self._endpoint} is no JSON API of ECR and Holdfast (content type {kind[:100]})."
+            )
+            raise APIUnreachable(message)
+        return reply
 
     def login(self) -> tuple[str, str]:
         """Return a user name and a password for the registry protocol, made for the credentials of this client.

@@ -118,8 +118,16 @@ class Manifest:
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """What must be there as blobs: config and layers, without content that may lie elsewhere."""
-        config = (self.config,) if self.config else ()
-        return tuple(one for one in (*config, *self.layers) if not one.is_foreign)
+        return tuple(one for one in self._all_blobs if not one.is_foreign)
+
+    @property
+    def foreign_blobs(self) -> tuple[Descriptor, ...]:
+        """What may lie elsewhere; pushed all the same, it belongs to the image as any other blob does."""
+        return tuple(one for one in self._all_blobs if one.is_foreign)
+
+    @property
+    def _all_blobs(self) -> tuple[Descriptor, ...]:
+        return ((self.config,) if self.config else ()) + self.layers
 
     @property
     def referrer_type(self) -> str | None:

@@ -173,9 +173,7 @@ class Connection(asyncio.Protocol):
         else:
             self._edge.loop.call_soon(self._advance)
         self._advancing = False
-        if self._input and self._request is not None:
-            self.pause_reading()
-        elif self._reading_paused and self._phase == _READING:
+        if self._phase == _READING and not (self._input and self._request is not None):
             self.resume_reading()
 
     def _cut_head(self) -> bytes | None:
@@ -352,15 +350,25 @@ class Connection(asyncio.Protocol):
         if body is None or (isinstance(body, bytes) and len(body) <= _JOIN_BYTES_MAX):
             wire = b"".join((head, edge.date_and_id, request.id.encode(), ending, body or b""))
             self.sent_bytes = len(wire)
-            transport.write(wire)
-            if not self.paused:
-                self._finish_answer()
+            if self._keep_alive and self._receiver is None and not self._input:
+                edge.write_soon(self, wire)
+            else:  # a body is still coming, pipelined requests wait, or this is the end
+                self.write_now(wire)
             return
         front = b"".join((head, edge.date_and_id, request.id.encode(), ending))
         if isinstance(body, bytes):
             body = BytesBody(body)
         self._sender = BodySender(self, edge.spawn, transport, front, body)
         self._sender.pump()
+
+    def write_now(self, wire: bytes) -> None:
+        """Send a small answer whole, unless the connection was lost meanwhile (then the answer ended there)."""
+        transport = self._transport
+        if transport is None:
+            return
+        transport.write(wire)
+        if not self.paused:
+            self._finish_answer()
 
     def _answer_error(self, request: Request, error: BaseException) -> None:
         """Answer for a handler that did not."""

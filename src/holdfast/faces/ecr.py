@@ -3,8 +3,8 @@
 Wire in, use case, wire out. This file alone knows AWS's JSON 1.1 protocol and which exception tells which error; what
 the operations do stands in `ecr_operations.py`, what their shapes are in the service models.
 
-The order of each request: the credentials are parsed, the key is looked up, the body is read, the signature is
-verified over it; only then is the body parsed.
+The order of each request: the credentials are parsed, the key is looked up (who has none is refused here, before
+megabytes are held for a stranger), the body is read, the signature is verified over it; only then is the body parsed.
 """
 
 from __future__ import annotations
@@ -164,6 +164,10 @@ class ECRFace:
         """Verify the signature over the whole request; return the caller and the body."""
         signed = sigv4.parse_authorization(request.method, request.path, request.query, request.raw_headers)
         claimed = self._use.access.claimed(signed.access_key_id, request.peer)
+        if claimed is None:
+            self._use.access.note_failure(signed.access_key_id, request.peer)
+            raise sigv4.UnrecognizedClient
+        caller, secret = claimed
         body = await request.body.read(MAX_BODY_BYTES)
         if len(body) > _HASH_IN_THREAD_BYTES:
             body_sha256 = await asyncio.to_thread(_sha256, body)
@@ -172,7 +176,7 @@ class ECRFace:
         try:
             sigv4.verify(
                 signed,
-                claimed[1] if claimed else None,
+                secret,
                 body_sha256=body_sha256,
                 region=self._use.registries.default.region,
                 now=datetime.fromtimestamp(self._use.clock() / _MICROSECONDS, UTC),
@@ -181,9 +185,7 @@ class ECRFace:
         except (sigv4.UnrecognizedClient, sigv4.InvalidSignature):
             self._use.access.note_failure(signed.access_key_id, request.peer)
             raise
-        if claimed is None:  # verify refuses a missing secret; should it ever not, this does
-            raise sigv4.UnrecognizedClient
-        return claimed[0], body
+        return caller, body
 
 
 def _our_model() -> Path:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.seal import Seal
-    from holdfast.registry.uploads import Uploads
     from holdfast.registry.upkeep import Upkeep
+    from holdfast.registry.uploads import Uploads
     from holdfast.store.catalog import Registry
 
 Parameters: TypeAlias = Mapping[str, Any]

@@ -8,13 +8,14 @@ asked for each time, and it is the one that the answer needed in the first place
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from holdfast.faces.http import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.registry.access import Caller
     from holdfast.store.catalog import Registry
 

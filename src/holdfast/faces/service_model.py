@@ -358,7 +358,7 @@ def _scalar(name: str, kind: str, bounds: tuple[float | None, float | None], des
     if kind == "string":
         pattern = described.get("pattern")
         try:
-            # RE2, as a backtracking engine can be made to chew for ever on ECR's own patterns (registry scanning filters).
+            # RE2: a backtracking engine can be made to chew for ever on ECR's own patterns (registry scanning filters).
             compiled = None if pattern is None else re2.compile(pattern, _PATTERN_OPTIONS)
         except re2.error as error:
             raise ModelInvalid(f"the pattern of the shape {name}: {error}") from error

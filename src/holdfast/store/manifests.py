@@ -179,6 +179,14 @@ def insert_manifest(txn: Transaction, identity: int, manifest: Manifest, *, imag
                 digest,
                 part,
             )
+    for part in dict.fromkeys(str(one.digest) for one in manifest.foreign_blobs):
+        txn.run(
+            "INSERT INTO manifest_blobs (repository_id, manifest, blob) SELECT repository_id, ?, digest "
+            "FROM repository_blobs WHERE repository_id = ? AND digest = ? ON CONFLICT DO NOTHING",
+            digest,
+            identity,
+            part,
+        )
     return True
 
 
