@@ -80,6 +80,13 @@ class PolicyRefused(ParameterInvalid):
     """A policy document that does not parse."""
 
 
+class LabelInvalid(HoldfastError):
+    """A resource tag (label) whose key or value is too short or too long."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"The resource tag with the key '{key[:64]}' is invalid: {why}.", {"key": key[:64]})
+
+
 class TooManyTags(HoldfastError):
     """More resource tags (labels, not image tags) than a repository may have."""
 

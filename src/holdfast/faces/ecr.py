@@ -53,6 +53,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.ParameterInvalid: (INVALID,),
     errors.PageTokenInvalid: (INVALID,),
     errors.PolicyRefused: (INVALID,),
+    errors.LabelInvalid: ("InvalidTagParameterException", INVALID),
     errors.TooManyTags: ("TooManyTagsException", INVALID),
     errors.Unsupported: (INVALID,),
     errors.RepositoryNotFound: ("RepositoryNotFoundException", INVALID),

@@ -56,6 +56,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.ParameterInvalid: (400, "UNSUPPORTED"),
     errors.PageTokenInvalid: (400, "UNSUPPORTED"),
     errors.PolicyRefused: (400, "UNSUPPORTED"),
+    errors.LabelInvalid: (400, "UNSUPPORTED"),
     errors.TooManyTags: (400, "UNSUPPORTED"),
     errors.Unsupported: (405, "UNSUPPORTED"),
     errors.RepositoryNotFound: (404, "NAME_UNKNOWN"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from holdfast.core.errors import RepositoryAlreadyExists, RepositoryNotEmpty, TooManyTags
+from holdfast.core.errors import LabelInvalid, RepositoryAlreadyExists, RepositoryNotEmpty, TooManyTags
 from holdfast.core.reference import parse_repository_name
 from holdfast.registry.binding import Act, require_repository, unbind
 from holdfast.store import bindings, catalog, entries, manifests
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from holdfast.store.database import Database, Transaction
 
 MAX_RESOURCE_TAGS = 50
-"""Source: Amazon ECR API, TagResource."""
+MAX_KEY_CHARACTERS = 128
+MAX_VALUE_CHARACTERS = 256
+"""Source: Amazon ECR API, TagResource and Tag."""
 
 _TAGS_PER_STEP = 1_000
 
@@ -56,6 +58,9 @@ class Repositories:
         """Make a repository. Raises NameInvalid, RepositoryAlreadyExists, AccessDenied."""
         parse_repository_name(name)
         self._access.require(caller, registry, "ecr:CreateRepository", name)
+        if tags:
+            self._access.require(caller, registry, "ecr:TagResource", name)
+        _check_labels(tags)
         act = Act(caller, self._clock(), through)
 
         def job(txn: Transaction) -> Repository:
@@ -71,7 +76,7 @@ class Repositories:
                 created_at=act.at,
                 created_by=caller.arn,
             )
-            catalog.set_repository_tags(txn, made.id, tags)
+            _set_labels(txn, made.id, tags)
             entries.append(txn, registry.id, EntryKind.REPOSITORY_CREATED, act.body(**_told(settings)), repository=name)
             return made
 
@@ -145,12 +150,10 @@ class Repositories:
     ) -> None:
         """Set resource tags. Raises TooManyTags past the limit."""
         self._access.require(caller, registry, "ecr:TagResource", name)
+        _check_labels(tags)
 
         def job(txn: Transaction) -> None:
-            found = require_repository(txn, registry, name)
-            catalog.set_repository_tags(txn, found.id, tags)
-            if len(catalog.repository_tags(txn, found.id)) > MAX_RESOURCE_TAGS:
-                raise TooManyTags(MAX_RESOURCE_TAGS)
+            _set_labels(txn, require_repository(txn, registry, name).id, tags)
 
         await self._database.write(job)
 
@@ -181,6 +184,20 @@ class Repositories:
             return found
 
         return await self._database.write(job)
+
+
+def _check_labels(labels: Sequence[tuple[str, str]]) -> None:
+    for key, value in labels:
+        if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+            raise LabelInvalid(key, f"a key has 1 to {MAX_KEY_CHARACTERS} characters")
+        if len(value) > MAX_VALUE_CHARACTERS:
+            raise LabelInvalid(key, f"a value has at most {MAX_VALUE_CHARACTERS} characters")
+
+
+def _set_labels(txn: Transaction, identity: int, labels: Sequence[tuple[str, str]]) -> None:
+    catalog.set_repository_tags(txn, identity, labels)
+    if len(catalog.repository_tags(txn, identity)) > MAX_RESOURCE_TAGS:
+        raise TooManyTags(MAX_RESOURCE_TAGS)
 
 
 def _told(settings: MutabilitySettings) -> dict[str, Any]:

@@ -126,8 +126,9 @@ class Uploads:
             start = staged.size_bytes
             await self._receive(staged, incoming, span)
             await self._store.sync(staged)
-            if is_part and upload.short_part_at is None and staged.size_bytes - start < LEAST_PART_BYTES:
-                await self._database.write(lambda txn: content.note_short_part(txn, upload_id, start))
+            if is_part and upload.short_part_end is None and staged.size_bytes - start < LEAST_PART_BYTES:
+                end = staged.size_bytes
+                await self._database.write(lambda txn: content.note_short_part(txn, upload_id, end))
             return staged.size_bytes
 
     async def put(
@@ -328,9 +329,9 @@ def _check_parts(upload: Upload, size: int) -> None:
     if size == 0:
         msg = "No parts were uploaded for this layer."
         raise UploadEmpty(msg)
-    if upload.short_part_at is not None and upload.short_part_at + LEAST_PART_BYTES <= size:
+    if upload.short_part_end is not None and upload.short_part_end < size:
         msg = (
-            f"A layer part that is not the last must have at least {LEAST_PART_BYTES} bytes; the one at byte "
-            f"{upload.short_part_at} is smaller."
+            f"A layer part that is not the last must have at least {LEAST_PART_BYTES} bytes; the one before byte "
+            f"{upload.short_part_end} has fewer."
         )
         raise LayerPartTooSmall(msg)

@@ -31,7 +31,7 @@ class Upload:
     id: str
     repository_id: int
     principal: str
-    short_part_at: int | None
+    short_part_end: int | None
     created_at: int
 
 
@@ -150,11 +150,11 @@ def blob_is_referenced(reader: Reader, identity: int, digest: str) -> bool:
 def insert_upload(txn: Transaction, upload: Upload) -> None:
     """Write a new upload session."""
     txn.run(
-        "INSERT INTO uploads (id, repository_id, principal, short_part_at, created_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO uploads (id, repository_id, principal, short_part_end, created_at) VALUES (?, ?, ?, ?, ?)",
         upload.id,
         upload.repository_id,
         upload.principal,
-        upload.short_part_at,
+        upload.short_part_end,
         upload.created_at,
     )
 
@@ -162,14 +162,14 @@ def insert_upload(txn: Transaction, upload: Upload) -> None:
 def upload(reader: Reader, identity: str) -> Upload | None:
     """Find an upload session."""
     row = reader.row(
-        "SELECT id, repository_id, principal, short_part_at, created_at FROM uploads WHERE id = ?", identity
+        "SELECT id, repository_id, principal, short_part_end, created_at FROM uploads WHERE id = ?", identity
     )
     return Upload(*cast("tuple[Any, ...]", row)) if row else None
 
 
-def note_short_part(txn: Transaction, identity: str, start: int) -> None:
-    """Note where a part began that was shorter than ECR's least part size."""
-    txn.run("UPDATE uploads SET short_part_at = ? WHERE id = ?", start, identity)
+def note_short_part(txn: Transaction, identity: str, end: int) -> None:
+    """Note where a part ended that was shorter than ECR's least part size."""
+    txn.run("UPDATE uploads SET short_part_end = ? WHERE id = ?", end, identity)
 
 
 def delete_upload(txn: Transaction, identity: str) -> bool:
@@ -180,7 +180,7 @@ def delete_upload(txn: Transaction, identity: str) -> bool:
 def uploads_before(reader: Reader, created_before: int, *, limit: int) -> list[Upload]:
     """List upload sessions that were begun before a time, at most `limit`."""
     rows = reader.rows(
-        "SELECT id, repository_id, principal, short_part_at, created_at FROM uploads WHERE created_at < ? LIMIT ?",
+        "SELECT id, repository_id, principal, short_part_end, created_at FROM uploads WHERE created_at < ? LIMIT ?",
         created_before,
         limit,
     )

@@ -150,8 +150,8 @@ CREATE TABLE uploads (
     id            TEXT PRIMARY KEY,
     repository_id INTEGER NOT NULL REFERENCES repositories (id),
     principal     TEXT NOT NULL,
-    -- The byte at which a part shorter than ECR's least part size began; only the last part may be short.
-    short_part_at INTEGER,
+    -- The size of the upload after a part shorter than ECR's least part size came; only the last part may be short.
+    short_part_end INTEGER,
     created_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
