@@ -139,11 +139,17 @@ def test_a_data_folder_that_is_in_use(tmp_path: Path) -> None:
     assert "Another server is using the data directory" in ran.stderr
 
 
-def test_a_data_folder_that_cannot_be(holdfast: Commands, tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    ran = holdfast("serve", "--port", "0", "--data", str(tmp_path / "file" / "data"))
-    assert ran.code == 3
-    assert f"holdfast: {tmp_path}/file/data: Not a directory" in ran.err
+    ran = subprocess.run(
+        [*PROGRAM, "serve", "--port", "0", "--data", str(tmp_path / "file" / "data")],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3
+    assert f"holdfast: {tmp_path}/file/data: Not a directory" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,21 @@ def test_an_answer_does_not_outlive_the_tag_it_speaks_of(oci: WatchedClient, rep
     assert digest_of(oci, repository, "latest") is None
 
 
+def test_an_answer_does_not_outlive_the_repository_it_speaks_of(
+    oci: WatchedClient, ecr: Any, repository: str, good: Image
+) -> None:
+    put(oci, repository, "v1", good)
+    paths = [f"manifests/{name}" for name in ("v1", good.digest)] + [f"blobs/{sha256(good.blobs[1])}"]
+    for method in ("GET", "HEAD"):
+        assert {oci(method, f"/v2/{repository}/{path}").status for path in paths * 2} == {200}
+    ecr.delete_repository(repositoryName=repository, force=True)
+    for method in ("GET", "HEAD"):
+        assert {oci(method, f"/v2/{repository}/{path}").status for path in paths} == {404}
+    ecr.create_repository(repositoryName=repository)
+    for method in ("GET", "HEAD"):
+        assert {oci(method, f"/v2/{repository}/{path}").status for path in paths} == {404}
+
+
 @pytest.mark.parametrize(
     "layout", [{"indent": 4}, {"separators": (",", ":")}, {"indent": 1, "sort_keys": True}, {"ensure_ascii": False}]
 )

@@ -604,6 +604,18 @@ def test_a_malformed_digest_does_not_end_the_session(oci: WatchedClient, reposit
     assert finish(oci, session, DIGEST).status == 201
 
 
+def test_a_session_ends_with_its_repository(oci: WatchedClient, ecr: Any, repository: str) -> None:
+    session = begin(oci, repository)
+    assert oci("PATCH", session, CONTENT).status == 202
+    ecr.delete_repository(repositoryName=repository, force=True)
+    refused(oci("GET", session), 404, "NAME_UNKNOWN")
+    refused(finish(oci, session, DIGEST), 404, "NAME_UNKNOWN")
+    ecr.create_repository(repositoryName=repository)
+    refused(oci("GET", session), 404, "BLOB_UPLOAD_UNKNOWN")
+    refused(finish(oci, session, DIGEST), 404, "BLOB_UPLOAD_UNKNOWN")
+    assert not has_blob(oci, repository, DIGEST)
+
+
 def test_no_session_begins_in_a_repository_that_is_not_there(strict: RunningServer) -> None:
     client = WatchedClient(strict.host, strict.port, basic(KEY_ID, SECRET))
     refused(client("POST", "/v2/not/there/blobs/uploads/"), 404, "NAME_UNKNOWN")

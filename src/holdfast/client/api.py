@@ -13,11 +13,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import botocore.session
-from botocore import exceptions
-from botocore.config import Config
-from botocore.parsers import ResponseParserError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +22,6 @@ DEFAULT_REGION: Final = "us-east-1"
 """Of a server and of a client that are told none."""
 
 _REPLY_TYPE: Final = "application/x-amz-json-1."
-_UNREACHABLE: Final = (exceptions.HTTPClientError, exceptions.ConnectionError, ResponseParserError)
 
 
 class APIError(Exception):
@@ -54,6 +48,8 @@ class CredentialsMissing(CallInvalid):
 
 def session_of(profile: str | None = None) -> Any:  # noqa: ANN401 - botocore has no types
     """Return a botocore session that knows our model."""
+    import botocore.session  # noqa: PLC0415 - takes 0.3 s and 20 MB, which a server has no use for
+
     session = botocore.session.Session(profile=profile)
     session.get_component("data_loader").search_paths.append(str(resources.files("holdfast") / "service"))
     return session
@@ -72,6 +68,8 @@ def api_client(
 
     A server on this machine is never looked for through a proxy.
     """
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
     local: dict[str, Any] = {"proxies": {}} if urlsplit(endpoint).hostname in _LOOPBACK else {}
     return (session or session_of()).create_client(
         service,
@@ -155,6 +153,8 @@ class API:
 @contextlib.contextmanager
 def _wrapped() -> Iterator[None]:
     """Turn what botocore raises into our own errors."""
+    from botocore import exceptions, parsers  # noqa: PLC0415 - as above
+
     try:
         yield
     except exceptions.ClientError as error:
@@ -165,7 +165,7 @@ def _wrapped() -> Iterator[None]:
         raise CredentialsMissing(str(error)) from None
     except exceptions.PartialCredentialsError as error:
         raise CredentialsMissing(str(error)) from None
-    except _UNREACHABLE as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError, parsers.ResponseParserError) as error:
         raise APIUnreachable(str(error)) from error
     except (exceptions.ParamValidationError, exceptions.BotoCoreError, ValueError) as error:
         raise CallInvalid(str(error)) from None

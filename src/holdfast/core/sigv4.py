@@ -109,6 +109,10 @@ class InvalidSignature(SigV4Error):
         )
 
 
+class SignatureOutOfTime(InvalidSignature):
+    """A signature made too long ago, or not yet: a wrong clock, or a replay; nobody guesses at a secret here."""
+
+
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
     """A request that claims to be signed, parsed and nothing more: trust no field before `verify` returned.
@@ -388,10 +392,10 @@ def _check_time(signed: SignedRequest, now: datetime) -> None:
     shown = now.astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
     if away_seconds < -WINDOW.total_seconds():
         edge = (now - WINDOW).astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
-        raise InvalidSignature(f"Signature expired: {signed.timestamp} is now earlier than {edge} ({shown} - 15 min.)")
+        raise SignatureOutOfTime(f"Signature expired: {signed.timestamp} is now earlier than {edge} ({shown} - 15 min.)")
     if away_seconds > WINDOW.total_seconds():
         edge = (now + WINDOW).astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
-        raise InvalidSignature(
+        raise SignatureOutOfTime(
             f"Signature not yet current: {signed.timestamp} is still later than {edge} ({shown} + 15 min.)"
         )
 

@@ -464,7 +464,10 @@ class Connection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close, for a stop, if no request is under way."""
         if self._request is None and self._phase == _READING and not self._input and self._transport is not None:
-            self._transport.close()
+            if self._reader.scheme == "https":
+                self._transport.abort()  # `close` would wait for the client to say goodbye, too
+            else:
+                self._transport.close()
 
     def kill(self) -> None:
         """Break off, for a stop whose grace ran out."""

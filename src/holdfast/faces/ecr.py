@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """A layer part of 20 MiB grows to 28 MB in base64; a manifest of 4 MiB may grow sixfold when escaped."""
 
+LARGE_OPERATIONS: Final = frozenset({"PutImage", "UploadLayerPart"})
+SMALL_BODY_BYTES: Final = 1024 * 1024
+"""For all others; the longest, a hundred long digests or policies, stay under 200 kB."""
+
 _HASH_IN_THREAD_BYTES: Final = 256 * 1024
 _LOGGER: Final = logging.getLogger("holdfast.ecr")
 _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
@@ -114,7 +118,7 @@ class ECRFace:
         operation: str | None = None
         try:
             model, operations, operation = self._find(request.headers.get("x-amz-target", ""))
-            caller, body = await self._authenticate(request)
+            caller, body = await self._authenticate(request, operation)
             parameters = model.parse(operation, body)
             perform = operations.get(operation)
             if perform is None:
@@ -161,7 +165,7 @@ class ECRFace:
                 return model, operations, model.operation_of(target)
         raise UnknownOperation
 
-    async def _authenticate(self, request: Request) -> tuple[Caller, bytes]:
+    async def _authenticate(self, request: Request, operation: str) -> tuple[Caller, bytes]:
         """Verify the signature over the whole request; return the caller and the body."""
         signed = sigv4.parse_authorization(request.method, request.path, request.query, request.raw_headers)
         claimed = self._use.access.claimed(signed.access_key_id, request.peer)
@@ -169,7 +173,8 @@ class ECRFace:
             self._use.access.note_failure(signed.access_key_id, request.peer)
             raise sigv4.UnrecognizedClient
         caller, secret = claimed
-        body = await request.body.read(MAX_BODY_BYTES)
+        # Read before the signature can be verified, which covers it: so no more than the operation can need.
+        body = await request.body.read(MAX_BODY_BYTES if operation in LARGE_OPERATIONS else SMALL_BODY_BYTES)
         if len(body) > _HASH_IN_THREAD_BYTES:
             body_sha256 = await asyncio.to_thread(_sha256, body)
         else:
@@ -183,6 +188,8 @@ class ECRFace:
                 now=datetime.fromtimestamp(self._use.clock() / _MICROSECONDS, UTC),
                 derive=self._derive,
             )
+        except sigv4.SignatureOutOfTime:
+            raise
         except (sigv4.UnrecognizedClient, sigv4.InvalidSignature):
             self._use.access.note_failure(signed.access_key_id, request.peer)
             raise

@@ -37,6 +37,9 @@ DOWNLOAD_SECONDS: Final = 3_600
 async def create_repository(call: Call) -> Result:
     """Make a repository."""
     given = call.parameters
+    if (given.get("encryptionConfiguration") or {}).get("encryptionType", "AES256") != "AES256":
+        parameter, why = "encryptionConfiguration", "Holdfast has no keys of KMS; encrypt the disk that it stores on"
+        raise ParameterInvalid(parameter, why)
     made = await call.use.repositories.create(
         *call.where,
         _settings(given),
@@ -228,6 +231,9 @@ async def upload_layer_part(call: Call) -> Result:
 async def complete_layer_upload(call: Call) -> Result:
     """Turn an upload into a layer."""
     given = call.parameters
+    if len(set(given["layerDigests"])) > 1:
+        parameter, why = "layerDigests", "Member must have length less than or equal to 1: a layer has one digest here"
+        raise ParameterInvalid(parameter, why)
     digest = _digest("layerDigests", given["layerDigests"][0])
     await call.use.uploads.finish(*call.where, given["uploadId"], digest, in_parts=True)
     return {**_at(call), "uploadId": given["uploadId"], "layerDigest": str(digest)}

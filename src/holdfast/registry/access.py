@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import json
 import secrets
@@ -87,7 +88,9 @@ class Access:
         if remembered is not None and now < remembered[1]:
             return remembered[0]
         name, password = _credentials(authorization)
-        self._failures.check(source, name, now)
+        # A token is its own name: one that is worn out must not lock out the others from the same address.
+        guessed = name if name != LOGIN_USER else hashlib.sha256(password.encode()).hexdigest()
+        self._failures.check(source, guessed, now)
         try:
             if name == LOGIN_USER:
                 caller, until = self._by_token(password, source, now)
@@ -96,7 +99,7 @@ class Access:
         except TokenExpired:
             raise
         except Unauthenticated:
-            self._failures.note(source, name, now)
+            self._failures.note(source, guessed, now)
             raise
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
