@@ -98,10 +98,11 @@ class Holdfast:
         self._metrics = Metrics(
             {
                 "holdfast_commits": ("Transactions committed since the start.", lambda: self._database.commits // 2),
+                "holdfast_damaged_blobs": ("Files set aside as damaged since the start.", lambda: self._store.damaged),
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
             }
         )
-        kept = KeptAnswers(lambda: self._database.commits, clock)
+        kept = KeptAnswers(self._changes, clock)
         oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, kept, challenge=settings.login)
         ecr = ECRFace(
             UseCases(
@@ -150,6 +151,10 @@ class Holdfast:
         self._store.close()
         self._database.close()
         os.close(self._lock)
+
+    def _changes(self) -> int:
+        """Give a number that differs after each commit and after each blob that was set aside; odd during a commit."""
+        return self._database.commits + 2 * self._store.damaged
 
     def _is_failed(self) -> float:
         return float(self.failed.is_set())

@@ -10,8 +10,8 @@ import pytest
 
 from commands import PROGRAM, process_environment
 from holdfast.cli.exits import EXIT_MEANINGS, Exit, Unfinished, explain
-from holdfast.client.api import APIError
-from holdfast.client.transport import ContentMismatch, RegistryError
+from holdfast.client.api import APIError, APIUnreachable
+from holdfast.client.transport import ContentMismatch, RegistryError, RegistryUnreachable
 from holdfast.core import errors
 from holdfast.faces import ecr, oci
 from stub import Asked, Told, stub
@@ -118,6 +118,21 @@ def test_every_kind_of_error_has_an_end(error: Exception, end: Exit) -> None:
     assert failure.exit is end
     assert failure.message
     json.dumps(failure.document())
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("SSL validation failed for https://h/ certificate verify failed: self-signed certificate", "AWS_CA_BUNDLE"),
+        ('Connection was closed before we received a valid response from endpoint URL: "http://h/"', "https://"),
+        ("Nothing that could be understood came from h (Connection refused).", "holdfast serve"),
+    ],
+)
+def test_silence_has_its_advice(message: str, advice: str) -> None:
+    for error in (APIUnreachable(message), RegistryUnreachable(message)):
+        failure = explain(error)
+        assert failure.exit is Exit.UNFINISHED
+        assert advice in (failure.next or "")
 
 
 def test_a_fault_of_ours_says_so() -> None:

@@ -74,3 +74,10 @@ def guarded_api(guarded: tuple[RunningServer, Clock]) -> Iterator[Api]:
     made = Api(server, now=clock.now)
     yield made
     made.close()
+
+
+@pytest.fixture
+def held(ecr: Any, repository: str) -> str:
+    """An IMMUTABLE repository."""
+    ecr.create_repository(repositoryName=repository, imageTagMutability="IMMUTABLE")
+    return repository

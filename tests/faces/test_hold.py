@@ -1,4 +1,4 @@
-"""A bound tag holds: through every door of the server, in storms of pushes, across deletes, switches and restarts.
+"""A bound tag holds: through every door of the server, across deletes, switches and restarts.
 
 Source of the cases: facts/registries.md section 9, the wounds of other registries.
 """
@@ -6,20 +6,25 @@ Source of the cases: facts/registries.md section 9, the wounds of other registri
 from __future__ import annotations
 
 import json
-import os
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import apsw
 import pytest
 from botocore.exceptions import ClientError
 
-from held_ground import WatchedClient, check_form, refused
+from held_ground import WatchedClient, refused
+from holding import (
+    ALICE,
+    held_answer,
+    history,
+    own_server,
+    record,
+    record_of_registry,
+    rows,
+    sentence,
+    variants,
+)
 from images import (
-    OCI_CONFIG,
     OCI_IMAGE,
     OCI_INDEX,
     OCI_LAYER,
@@ -34,239 +39,11 @@ from images import (
     put,
     sha256,
 )
-from json_api import Api, Clock, Person, client_of, refusal
-from rawhttp import ADMINISTRATOR
-from running import ACCOUNT, KEY_ID, SECRET, Answer, RunningServer, basic, running, settings
-from volley import request, volley
+from json_api import Clock, refusal
+from running import KEY_ID, SECRET, RunningServer, basic, running, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-ALICE = f"arn:aws:iam::{ACCOUNT}:user/administrator"
-ADMINISTRATOR_KEY = Person("administrator", KEY_ID, SECRET)
-
-
-@pytest.fixture
-def held(ecr: Any, repository: str) -> str:
-    """An IMMUTABLE repository."""
-    ecr.create_repository(repositoryName=repository, imageTagMutability="IMMUTABLE")
-    return repository
-
-
-@contextmanager
-def own_server(data: Path, **overrides: str | None) -> Iterator[tuple[RunningServer, WatchedClient, Any, Any]]:
-    """Run a server of one's own; yield it with clients of its three interfaces."""
-    with running(settings(data, **overrides)) as server:
-        client = WatchedClient(server.host, server.port, ADMINISTRATOR)
-        ecr, holdfast = (client_of(server, ADMINISTRATOR_KEY, service) for service in ("ecr", "holdfast"))
-        try:
-            yield server, client, ecr, holdfast
-        finally:
-            for one in (client, ecr, holdfast):
-                one.close()
-
-
-def variants(client: WatchedClient, repository: str, count: int) -> list[Image]:
-    """Make different manifests over the same blobs, which are pushed."""
-    config, layer = b"{}", b"one layer for all"
-    push_blob(client, repository, config)
-    push_blob(client, repository, layer)
-    return [
-        image(layer, config=config, annotations={"number": f"{number} {os.urandom(4).hex()}"})
-        for number in range(count)
-    ]
-
-
-def tag_request(repository: str, reference: str, pushed: Image) -> bytes:
-    return request(
-        "PUT", f"/v2/{repository}/manifests/{reference}", pushed.manifest, {"Content-Type": pushed.media_type}
-    )
-
-
-def sentence(tag: str, repository: str) -> str:
-    return (
-        f"The image tag '{tag}' already exists in the '{repository}' repository and cannot be overwritten because the "
-        "tag is immutable."
-    )
-
-
-def held_answer(answer: Answer, tag: str, repository: str) -> dict[str, Any]:
-    """Assert that a push was refused as a held tag is, and return the detail."""
-    refused(answer, 409, "DENIED")
-    assert answer.message.startswith(sentence(tag, repository))
-    return dict(answer.json()["errors"][0]["detail"])
-
-
-def history(server: RunningServer, repository: str, tag: str) -> list[tuple[str, str | None]]:
-    """Read (digest, why it ended) of a tag from the database file, oldest first."""
-    return [
-        (str(digest), cause)
-        for digest, cause in _rows(
-            server,
-            "SELECT b.digest, b.end_cause FROM bindings b JOIN repositories r ON r.id = b.repository_id "
-            "WHERE r.name = ? AND b.tag = ? ORDER BY b.id",
-            repository,
-            tag,
-        )
-    ]
-
-
-def record(server: RunningServer, repository: str, tag: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """Read (kind, body) of what happened to a tag from the database file, oldest first."""
-    return [
-        (str(kind), json.loads(body))
-        for kind, body in _rows(
-            server,
-            "SELECT kind, body FROM entries WHERE repository = ? AND tag IS ? ORDER BY sequence",
-            repository,
-            tag,
-        )
-    ]
-
-
-def _rows(server: RunningServer, statement: str, *values: str | None) -> list[tuple[Any, ...]]:
-    path = server.holdfast.settings.data / "holdfast.db"
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        return list(connection.execute(statement, values))
-    finally:
-        connection.close()
-
-
-# --- one winner ------------------------------------------------------------------------------------------------------
-
-
-def _one_winner(answers: list[Answer], pushed: list[Image], tag: str, repository: str) -> str:
-    """Assert that exactly one of many pushes won and every other was told so; return the digest that won."""
-    for answer in answers:
-        check_form(answer)
-    won = [one.digest for one, answer in zip(pushed, answers, strict=True) if answer.status == 201]
-    assert len(won) == 1
-    for one, answer in zip(pushed, answers, strict=True):
-        if answer.status != 201:
-            detail = held_answer(answer, tag, repository)
-            assert detail["bound_digest"] == won[0]
-            assert detail["pushed_digest"] == one.digest
-    return won[0]
-
-
-@pytest.mark.parametrize("round_number", range(4))
-def test_of_200_pushes_at_once_to_a_new_tag_exactly_one_wins(
-    server: RunningServer, oci: WatchedClient, held: str, round_number: int
-) -> None:
-    tag = f"v{round_number}"
-    pushed = variants(oci, held, 200)
-    answers = volley(server, [tag_request(held, tag, one) for one in pushed])
-    won = _one_winner(answers, pushed, tag, held)
-    assert digest_of(oci, held, tag) == won
-    assert history(server, held, tag) == [(won, None)]
-    kinds = [kind for kind, _ in record(server, held, tag)]
-    assert kinds.count("tag-bound") == 1
-    assert kinds.count("tag-refused") == 199
-    for one in pushed:  # the bytes were accepted, each under its digest
-        assert oci("HEAD", f"/v2/{held}/manifests/{one.digest}").status == 200
-
-
-def test_of_many_pushes_through_every_door_at_once_exactly_one_wins(
-    server: RunningServer, oci: WatchedClient, held: str
-) -> None:
-    api = Api(server)
-    pushed = variants(oci, held, 90)
-    requests = []
-    for number, one in enumerate(pushed):
-        if number % 3 == 0:
-            requests.append(tag_request(held, "v1", one))
-        elif number % 3 == 1:
-            requests.append(tag_request(held, f"{one.digest}?tag=v1", one))
-        else:
-            prepared = api.prepare(
-                "PutImage",
-                {"repositoryName": held, "imageManifest": one.manifest.decode(), "imageTag": "v1"},
-            )
-            lines = "".join(f"{name}: {value}\r\n" for name, value in prepared.headers.items())
-            requests.append(
-                f"POST / HTTP/1.1\r\n{lines}Content-Length: {len(prepared.body)}\r\n\r\n".encode() + prepared.body
-            )
-    answers = volley(server, requests)
-    api.close()
-    won = [one.digest for one, answer in zip(pushed, answers, strict=True) if answer.status in {200, 201}]
-    assert len(won) == 1
-    assert digest_of(oci, held, "v1") == won[0]
-    for number, answer in enumerate(answers):
-        if answer.status in {200, 201}:
-            continue
-        if number % 3 == 2:
-            assert answer.status == 400
-            assert answer.json()["__type"] == "ImageTagAlreadyExistsException"
-            assert answer.json()["message"].startswith(sentence("v1", held))
-        else:
-            held_answer(answer, "v1", held)
-    assert history(server, held, "v1") == [(won[0], None)]
-
-
-def test_many_first_pushes_into_a_repository_that_is_made_by_them_have_one_winner(tmp_path: Path) -> None:
-    with own_server(tmp_path / "data", create_on_push="IMMUTABLE") as (server, client, _, _):
-        for number in range(5):
-            repository = f"new/r{number}"
-            pushed = [index(annotations={"n": f"{n}"}) for n in range(40)]  # an index of nothing needs no blobs
-            answers = volley(server, [tag_request(repository, "v1", one) for one in pushed])
-            won = _one_winner(answers, pushed, "v1", repository)
-            assert digest_of(client, repository, "v1") == won
-
-
-@pytest.mark.parametrize("mode", ["IMMUTABLE", "MUTABLE"])
-def test_the_same_digest_again_succeeds_and_changes_nothing(
-    server: RunningServer, oci: WatchedClient, ecr: Any, repository: str, mode: str
-) -> None:
-    ecr.create_repository(repositoryName=repository, imageTagMutability=mode)
-    (one,) = variants(oci, repository, 1)
-    answers = volley(server, [tag_request(repository, "v1", one)] * 50)
-    assert {answer.status for answer in answers} == {201}
-    for _ in range(3):
-        assert put(oci, repository, "v1", one).status == 201
-        assert put(oci, repository, f"{one.digest}?tag=v1", one).status == 201
-    assert history(server, repository, "v1") == [(one.digest, None)]
-    assert [kind for kind, _ in record(server, repository, "v1")] == ["tag-bound"]
-
-
-def test_one_index_under_many_tags_at_once_is_bound_to_all(
-    server: RunningServer, oci: WatchedClient, held: str
-) -> None:
-    pushed = index(*variants(oci, held, 2))
-    push_parts(oci, held, pushed)
-    answers = volley(server, [tag_request(held, f"t{number}", pushed) for number in range(40)])
-    assert {answer.status for answer in answers} == {201}
-    assert {digest_of(oci, held, f"t{number}") for number in range(40)} == {pushed.digest}
-
-
-def test_pushes_of_several_tags_at_once_are_all_or_nothing_and_never_mixed(
-    server: RunningServer, oci: WatchedClient, held: str
-) -> None:
-    pushed = variants(oci, held, 60)
-    answers = volley(server, [tag_request(held, f"{one.digest}?tag=a&tag=b&tag=c", one) for one in pushed])
-    won = [one.digest for one, answer in zip(pushed, answers, strict=True) if answer.status == 201]
-    assert len(won) == 1
-    assert [digest_of(oci, held, tag) for tag in "abc"] == won * 3
-
-
-def test_pushes_of_overlapping_tags_at_once_leave_no_half_of_one(
-    server: RunningServer, oci: WatchedClient, held: str
-) -> None:
-    pushed = variants(oci, held, 60)
-    sets = [("a", "b"), ("b", "c"), ("c", "a")]
-    answers = volley(
-        server,
-        [
-            tag_request(held, f"{one.digest}?" + "&".join(f"tag={tag}" for tag in sets[number % 3]), one)
-            for number, one in enumerate(pushed)
-        ],
-    )
-    bound = {tag: digest_of(oci, held, tag) for tag in "abc"}
-    for number, (one, answer) in enumerate(zip(pushed, answers, strict=True)):
-        names_it = {tag for tag, digest in bound.items() if digest == one.digest}
-        assert names_it == (set(sets[number % 3]) if answer.status == 201 else set())
-
 
 # --- what a refusal says ---------------------------------------------------------------------------------------------
 
@@ -482,32 +259,6 @@ def test_a_setting_restores_ecrs_way_with_names_of_deleted_tags(tmp_path: Path) 
         assert [change["after"]["deleted_tags"] for change in changes] == ["free", "held"]
 
 
-def record_of_registry(server: RunningServer) -> list[tuple[str, dict[str, Any]]]:
-    rows = _rows(server, "SELECT kind, body FROM entries ORDER BY sequence")
-    return [(str(kind), json.loads(body)) for kind, body in rows]
-
-
-def test_in_a_storm_of_pushes_and_deletes_a_held_name_never_has_two_digests(
-    server: RunningServer, oci: WatchedClient, held: str
-) -> None:
-    pushed = variants(oci, held, 6)
-    requests = []
-    for _ in range(8):
-        for one in pushed:
-            requests += [
-                tag_request(held, "v1", one),
-                tag_request(held, f"{one.digest}?tag=v1", one),
-                request("DELETE", f"/v2/{held}/manifests/v1"),
-                request("DELETE", f"/v2/{held}/manifests/{one.digest}"),
-            ]
-    for answer in volley(server, requests):
-        check_form(answer)
-        assert answer.status in {201, 202, 404, 409}
-    digests = {digest for digest, _ in history(server, held, "v1")}
-    assert len(digests) == 1
-    assert digest_of(oci, held, "v1") in {None, *digests}
-
-
 # --- modes -----------------------------------------------------------------------------------------------------------
 
 
@@ -526,19 +277,6 @@ def test_tags_of_mutable_repositories_stay_free(
     assert [cause for _, cause in told] == ["moved"] * 9 + ["deleted", None]
     kinds = [kind for kind, _ in record(server, repository, "latest")]
     assert kinds == ["tag-bound"] + ["tag-moved"] * 9 + ["tag-deleted", "tag-bound"]
-
-
-def test_every_push_at_once_to_a_mutable_tag_succeeds_and_the_last_is_what_it_names(
-    server: RunningServer, oci: WatchedClient, ecr: Any, repository: str
-) -> None:
-    ecr.create_repository(repositoryName=repository)
-    pushed = variants(oci, repository, 100)
-    answers = volley(server, [tag_request(repository, "latest", one) for one in pushed])
-    assert {answer.status for answer in answers} == {201}
-    told = history(server, repository, "latest")
-    assert len(told) == 100
-    assert told[-1] == (digest_of(oci, repository, "latest"), None)
-    assert {digest for digest, _ in told} == {one.digest for one in pushed}
 
 
 @pytest.mark.parametrize(
@@ -613,149 +351,6 @@ def test_a_switch_of_mode_holds_what_is_there_and_a_switch_back_frees_it(
     ]
 
 
-@pytest.mark.parametrize("round_number", range(3))
-def test_a_switch_in_the_middle_of_a_storm_of_moves_binds_every_push_after_its_answer(
-    server: RunningServer, oci: WatchedClient, ecr: Any, repository: str, round_number: int
-) -> None:
-    assert round_number >= 0
-    ecr.create_repository(repositoryName=repository)
-    pushed = variants(oci, repository, 40)
-    put(oci, repository, "latest", pushed[0])
-    stop = threading.Event()
-
-    log: list[tuple[float, str, int]] = []
-
-    def wait_for(count: int) -> None:
-        until = time.monotonic() + 30
-        while len(log) < count and time.monotonic() < until:
-            time.sleep(0.005)
-
-    def move(number: int) -> None:
-        client = server.client()
-        turn = number
-        while not stop.is_set():
-            one = pushed[turn % len(pushed)]
-            began = time.monotonic()
-            log.append((began, one.digest, put(client, repository, "latest", one).status))
-            turn += 7
-        client.close()
-
-    with ThreadPoolExecutor(6) as pool:
-        movers = [pool.submit(move, number) for number in range(6)]
-        wait_for(40)
-        ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability="IMMUTABLE")
-        switched = time.monotonic()
-        bound = digest_of(oci, repository, "latest")
-        wait_for(len(log) + 40)
-        stop.set()
-        for mover in movers:
-            mover.result()
-    assert digest_of(oci, repository, "latest") == bound
-    assert {status for _, _, status in log} <= {201, 409}  # also of those under way: nobody was judged by the old mode
-    assert sum(status == 201 for began, _, status in log if began < switched) > 10
-    after = [(digest, status) for began, digest, status in log if began > switched]
-    assert len(after) > 10
-    assert {status for digest, status in after if digest != bound} == {409}
-    assert {status for digest, status in after if digest == bound} <= {201}
-    told = history(server, repository, "latest")
-    assert told[-1] == (bound, None)
-
-
-# --- signatures ------------------------------------------------------------------------------------------------------
-
-
-def signature(*names: str, **more: Any) -> Image:
-    """Make what cosign keeps behind a `.sig` tag: one layer a signature, told apart by its annotation."""
-    layers = [
-        descriptor(b"payload", "application/vnd.dev.cosign.simplesigning.v1+json",
-                   annotations={"dev.cosignproject.cosign/signature": name})
-        for name in names
-    ]  # fmt: skip
-    config = json.dumps({"signed": list(names)}).encode()
-    document = {
-        "schemaVersion": 2,
-        "mediaType": OCI_IMAGE,
-        "config": descriptor(config, OCI_CONFIG),
-        "layers": layers,
-        **more,
-    }
-    return Image(json.dumps(document).encode(), OCI_IMAGE, (config, b"payload"))
-
-
-@pytest.mark.parametrize("ending", [".sig", ".att", ".sbom", ""])
-def test_a_signature_tag_may_grow_and_nothing_else_under_immutability(
-    server: RunningServer, oci: WatchedClient, held: str, ending: str
-) -> None:
-    subject = image()
-    push(oci, held, "v1", subject)
-    tag = subject.digest.replace(":", "-") + ending
-    one, two, three = signature("a"), signature("a", "b"), signature("b", "a", "c")
-    assert push(oci, held, tag, one).status == 201
-    assert push(oci, held, tag, two).status == 201
-    assert push(oci, held, tag, three).status == 201
-    for dropped in (one, two, signature("a", "b"), signature("c"), signature(), signature("a", "b", "d")):
-        detail = held_answer(push(oci, held, tag, dropped), tag, held)
-        assert detail["rule"] == "append-only"
-        assert "may only grow" in detail["reason"]
-        assert digest_of(oci, held, tag) == three.digest
-    forged = json.loads(three.manifest)
-    forged["layers"][0]["annotations"]["dev.cosignproject.cosign/signature"] = "forged"
-    held_answer(push(oci, held, tag, Image(json.dumps(forged).encode(), OCI_IMAGE, three.blobs)), tag, held)
-    assert history(server, held, tag) == [(one.digest, "appended"), (two.digest, "appended"), (three.digest, None)]
-    moved = [body for kind, body in record(server, held, tag) if kind == "tag-moved"]
-    assert [(body["before"], body["digest"], body["rule"]) for body in moved] == [
-        (one.digest, two.digest, "append-only"),
-        (two.digest, three.digest, "append-only"),
-    ]
-
-
-def test_the_referrers_fallback_index_may_grow(oci: WatchedClient, held: str) -> None:
-    subject = image()
-    push(oci, held, "v1", subject)
-    tag = subject.digest.replace(":", "-")
-    signatures = [image(subject=subject.descriptor) for _ in range(3)]
-    for one in signatures:
-        push_parts(oci, held, one)
-        assert put(oci, held, one.digest, one).status == 201
-    for count in (1, 2, 3):
-        grown = index(*signatures[:count])
-        assert put(oci, held, tag, grown).status == 201
-        assert digest_of(oci, held, tag) == grown.digest
-    assert held_answer(put(oci, held, tag, index(*signatures[1:])), tag, held)["rule"] == "append-only"
-    assert held_answer(put(oci, held, tag, signatures[0]), tag, held)["rule"] == "append-only"
-
-
-def test_many_signers_at_once_lose_no_signature(server: RunningServer, oci: WatchedClient, held: str) -> None:
-    tag = "sha256-" + "a" * 64 + ".sig"
-    push(oci, held, tag, signature("first"))
-    rivals = [signature("first", f"s{number}") for number in range(20)]
-    for one in rivals:
-        push_parts(oci, held, one)
-    answers = volley(server, [tag_request(held, tag, one) for one in rivals])
-    assert [answer.status for answer in answers].count(201) == 1
-    assert {answer.status for answer in answers} == {201, 409}
-    assert len(history(server, held, tag)) == 2
-
-
-def test_a_name_that_only_resembles_a_signature_tag_does_not_grow(oci: WatchedClient, held: str) -> None:
-    one, two = signature("a"), signature("a", "b")
-    for tag in ("sha256-abc.sig", "v1.sig", "sha256-" + "a" * 63 + ".sig", "sha256-" + "A" * 64):
-        assert push(oci, held, tag, one).status == 201
-        assert held_answer(push(oci, held, tag, two), tag, held)["rule"] == "held"
-
-
-def test_signing_by_referrers_needs_no_tag(oci: WatchedClient, held: str) -> None:
-    subject = image()
-    push(oci, held, "v1", subject)
-    for number in range(3):
-        signed = image(subject=subject.descriptor, artifactType="application/x.sig", annotations={"n": str(number)})
-        push_parts(oci, held, signed)
-        assert put(oci, held, signed.digest, signed).status == 201
-    found = oci("GET", f"/v2/{held}/referrers/{subject.digest}").json()["manifests"]
-    assert len(found) == 3
-    assert digest_of(oci, held, "v1") == subject.digest
-
-
 # --- the record ------------------------------------------------------------------------------------------------------
 
 
@@ -813,7 +408,7 @@ def test_every_act_and_refusal_is_in_the_record_with_who_when_and_through_what(
 
 
 def test_the_record_has_no_gaps(server: RunningServer) -> None:
-    sequences = [row[0] for row in _rows(server, "SELECT sequence FROM entries ORDER BY sequence")]
+    sequences = [row[0] for row in rows(server, "SELECT sequence FROM entries ORDER BY sequence")]
     assert sequences == list(range(1, len(sequences) + 1))
 
 

@@ -163,6 +163,24 @@ def test_fields_are_lower_case_stripped_and_joined() -> None:
     assert [name for name, _ in taken.raw_headers] == [b"HOST", b"Accept", b"X", b"accept", b"E", b"U"]
 
 
+def test_a_field_that_llhttp_lost_is_missed() -> None:
+    """Were one line hidden from us, as in a bug of the parser, the head is refused rather than half read."""
+
+    class Forgetful:
+        def feed_data(self, _: bytes) -> None:
+            reader.on_url(b"/")
+            reader.on_header(b"Host", b"h")
+
+        def get_method(self) -> bytes:
+            return b"GET"
+
+    reader = HeadReader(LIMITS)
+    reader._parser = Forgetful()
+    assert reader.read(request(), "id").path == "/"
+    with pytest.raises(Refused):
+        reader.read(request(b"GET / HTTP/1.1", b"Host: h", b"Content-Length: 5"), "id")
+
+
 @pytest.mark.parametrize(
     ("fields", "keep_alive"),
     [

@@ -59,8 +59,7 @@ class Driver(Protocol):
 def needed(outcome: Outcome) -> Outcome:
     """The outcome of a step that must succeed for the test to mean anything."""
     if not outcome.succeeded:
-        message = f"{outcome.command} ended with {outcome.exit_code}:\n{outcome.printed}"
-        raise DriverFailed(message)
+        raise DriverFailed(outcome.told)
     return outcome
 
 

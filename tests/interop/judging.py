@@ -27,13 +27,13 @@ def sentence(repository: str, tag: str) -> str:
 def logged_in(row: Row, outcome: Outcome) -> None:
     """A log-in with the access key pair succeeds."""
     row.log_in = _short(outcome)
-    assert outcome.succeeded, _told(outcome)
+    assert outcome.succeeded, outcome.told
 
 
 def pushed(row: Row, outcome: Outcome, registry: Registry, repository: str, tag: str) -> Reply:
     """A first push succeeds, and the tag then names content that hashes to its digest; gives that content."""
     row.first_push = _short(outcome)
-    assert outcome.succeeded, _told(outcome)
+    assert outcome.succeeded, outcome.told
     stored = registry.manifest(repository, tag)
     assert stored.headers["Docker-Content-Digest"] == stored.digest
     row.first_push = stored.digest[:19]
@@ -45,9 +45,9 @@ def refused(row: Row, outcome: Outcome, repository: str, tag: str, *, reason_see
     expected = sentence(repository, tag)
     row.refused_exit = str(outcome.exit_code)
     row.refused_reason = shortened(outcome.printed, expected)
-    assert outcome.exit_code != 0, f"the tag was overwritten: {_told(outcome)}"
+    assert outcome.exit_code != 0, f"the tag was overwritten: {outcome.told}"
     flat = " ".join(outcome.printed.replace('\\"', '"').split())
-    assert (expected if reason_seen else "409 Conflict") in flat, _told(outcome)
+    assert (expected if reason_seen else "409 Conflict") in flat, outcome.told
 
 
 def unmoved(registry: Registry, repository: str, tag: str, first: Reply) -> None:
@@ -61,7 +61,7 @@ def unmoved(registry: Registry, repository: str, tag: str, first: Reply) -> None
 def pushed_again(row: Row, outcome: Outcome) -> None:
     """The same image under the same tag succeeds: a retry after a lost answer must."""
     row.same_again = "ok" if outcome.succeeded else f"exit {outcome.exit_code}"
-    assert outcome.succeeded, _told(outcome)
+    assert outcome.succeeded, outcome.told
 
 
 def pulled(row: Row, digests: list[str], first: Reply) -> None:
@@ -77,7 +77,3 @@ def as_outcome(reply: Reply) -> Outcome:
 
 def _short(outcome: Outcome) -> str:
     return "ok" if outcome.succeeded else f"exit {outcome.exit_code}"
-
-
-def _told(outcome: Outcome) -> str:
-    return f"{outcome.command} ended with {outcome.exit_code}:\n{outcome.printed}"

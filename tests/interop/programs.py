@@ -21,6 +21,8 @@ TIMEOUT_SECONDS: Final = 180.0
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 TIMED_OUT: Final = 124
+SHOWN_CHARACTERS: Final = 3000
+"""How much of what a program printed a failing test shows: its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Outcome:
     exit_code: int
     printed: str
     stdout: str
+
+    @property
+    def told(self) -> str:
+        """What to show a person of it."""
+        return f"{self.command} ended with {self.exit_code}:\n{self.printed[-SHOWN_CHARACTERS:]}"
 
     @property
     def succeeded(self) -> bool:
@@ -76,8 +83,8 @@ def daemon(
     folder: Path,
     is_ready: Callable[[], bool],
     start_seconds: float = START_SECONDS,
-) -> Iterator[None]:
-    """Start a program that stays, wait until it is ready, and end it and its children at the end."""
+) -> Iterator[Path]:
+    """Start a program that stays, wait until it is ready, and end it and its children at the end; gives its log."""
     log = folder / "daemon.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -91,7 +98,7 @@ def daemon(
         )
     try:
         _wait(process, is_ready, start_seconds, log)
-        yield
+        yield log
     finally:
         _end(process)
 

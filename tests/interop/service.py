@@ -154,8 +154,21 @@ def holdfast(folder: Path, *more: str) -> Iterator[Registry]:
         "HOLDFAST_BOOTSTRAP_SECRET_ACCESS_KEY": registry.password,
     }
     ready = _answers_ready if "--tls-cert" not in more else _accepts
-    with daemon(command, environment, folder=folder, is_ready=lambda: ready(registry)):
+    with daemon(command, environment, folder=folder, is_ready=lambda: ready(registry)) as log:
         yield registry
+    troubles = [line for line in log.read_text(errors="replace").splitlines() if is_trouble(line)]
+    assert not troubles, "\n".join(troubles)
+
+
+def is_trouble(line: str) -> bool:
+    """Whether a line of the server's log tells of a fault of its own: no client may cause one, whatever it sends."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return False
+    status = str(told.get("message", "")).rpartition(" ")[2]
+    faulty = told.get("logger") == "holdfast.request" and status.startswith("5")
+    return faulty or told.get("level") in {"error", "critical"} or "exception" in told
 
 
 def tell_refusals_as_ecr(registry: Registry) -> None:

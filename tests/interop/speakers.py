@@ -70,7 +70,7 @@ class AwsCommand:
         if ended.succeeded:
             return dict(json.loads(ended.stdout or "{}"))
         told = _ERROR.search(ended.printed)
-        assert told is not None, f"{ended.command} ended with {ended.exit_code}:\n{ended.printed}"
+        assert told is not None, ended.told
         raise Refused(ended.exit_code, told.group(1), told.group(2).strip())
 
     def _said(self, name: str, value: Any) -> str:

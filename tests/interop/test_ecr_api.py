@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TAG = "1.0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", SPEAKERS, ids=lambda client: client.slug)
 def test_the_ecr_api_holds_a_tag(
     client: Client, bench_for: Benches, images: Images, registry: Registry, report: Report

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +13,11 @@ import pytest
 from . import judging
 from .clients import BUILDAH, CRANE, ORAS, PODMAN, SKOPEO
 from .drivers import DRIVERS, REASON_UNSEEN
-from .service import named_registry
+from .service import holdfast, named_registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .clients import Client
     from .conftest import Benches
     from .images import Image, Images
@@ -46,6 +50,18 @@ def test_an_index_holds_its_tag(
     bench = benches_at(bearer_registry)(client)
     row = report.row(client.name, bench.found.version, "index (by token)")
     hold(bench, row, images.first_index, images.second_index)
+
+
+@pytest.mark.parametrize("client", [SKOPEO, PODMAN, BUILDAH, ORAS], ids=lambda client: client.slug)
+def test_a_wrong_password_logs_nobody_in(client: Client, benches_at: BenchesAt, tmp_path: Path) -> None:
+    """The log-ins of the other tests are able to fail. A server of its own, for it remembers failures."""
+    if named_registry():
+        pytest.skip("a registry named in HOLDFAST_INTEROP_REGISTRY may shut the door after failures")
+    with holdfast(tmp_path) as running:
+        bench = benches_at(replace(running, password="not the password"))(client)
+        refusal = DRIVERS[client](bench).log_in()
+        assert not refusal.succeeded
+        assert re.search("401|unauthorized|invalid username/password", refusal.printed.lower()), refusal.printed
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])

@@ -149,6 +149,15 @@ def _registry(error: RegistryError) -> Failure:
     return Failure(end, code, error.message, advice)
 
 
+def _unreachable(message: str) -> Failure:
+    advice = _ADDRESS
+    if "certificate" in message.lower():
+        advice = "Trust the server's certificate, if it is the right one: AWS_CA_BUNDLE=FILE (PEM)."
+    elif "onnection was closed" in message:
+        advice = "If the server speaks TLS, its address begins with https://."
+    return Failure(Exit.UNFINISHED, "Unreachable", message, advice)
+
+
 def _housemade(error: errors.HoldfastError) -> Failure:
     code = type(error).__name__
     if isinstance(error, errors.TagHeld):
@@ -168,11 +177,11 @@ def _file(error: OSError) -> Failure:
 
 _TELLERS: Final[tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...]] = (
     (APIError, _api),
-    (APIUnreachable, lambda error: Failure(Exit.UNFINISHED, "Unreachable", str(error), _ADDRESS)),
+    (APIUnreachable, lambda error: _unreachable(str(error))),
     (CredentialsMissing, lambda error: Failure(Exit.USAGE, "CredentialsMissing", f"{error}.", _KEYS)),
     (CallInvalid, lambda error: Failure(Exit.USAGE, "CallInvalid", str(error))),
     (ContentMismatch, _unmatched),
-    (RegistryUnreachable, lambda error: Failure(Exit.UNFINISHED, "Unreachable", error.message, _ADDRESS)),
+    (RegistryUnreachable, lambda error: _unreachable(error.message)),
     (RegistryError, _registry),
     (LayoutInvalid, lambda error: Failure(Exit.USAGE, "LayoutInvalid", str(error))),
     (AddressInvalid, lambda error: Failure(Exit.USAGE, "AddressInvalid", str(error))),

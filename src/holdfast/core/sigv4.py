@@ -392,7 +392,9 @@ def _check_time(signed: SignedRequest, now: datetime) -> None:
     shown = now.astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
     if away_seconds < -WINDOW.total_seconds():
         edge = (now - WINDOW).astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
-        raise SignatureOutOfTime(f"Signature expired: {signed.timestamp} is now earlier than {edge} ({shown} - 15 min.)")
+        raise SignatureOutOfTime(
+            f"Signature expired: {signed.timestamp} is now earlier than {edge} ({shown} - 15 min.)"
+        )
     if away_seconds > WINDOW.total_seconds():
         edge = (now + WINDOW).astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
         raise SignatureOutOfTime(

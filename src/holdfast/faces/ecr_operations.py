@@ -263,11 +263,11 @@ async def get_authorization_token(call: Call) -> Result:
         if call.use.registries.owned_by(account_id) is None:
             parameter, why = "registryIds", f"There is no registry with id '{account_id}' here"
             raise ParameterInvalid(parameter, why)
-        token, until = call.use.access.issue_token(call.caller)
+        token = call.use.access.issue_token(call.caller)
         data.append(
             {
-                "authorizationToken": base64.b64encode(f"AWS:{token}".encode()).decode(),
-                "expiresAt": until / MICROSECONDS,
+                "authorizationToken": base64.b64encode(f"AWS:{token.text}".encode()).decode(),
+                "expiresAt": token.until / MICROSECONDS,
                 "proxyEndpoint": call.endpoint,
             }
         )

@@ -204,8 +204,8 @@ class OCIFace:
             return self._error(request, error, challenge="basic")
         except BodyTooLarge as error:
             return self._error(request, errors.BlobTooLarge(error.limit_bytes))
-        token, seconds = self._access.issue_token(caller, BEARER_TOKEN_SECONDS)
-        body = {"token": token, "access_token": token, "expires_in": seconds}
+        token = self._access.issue_token(caller, BEARER_TOKEN_SECONDS)
+        body = {"token": token.text, "access_token": token.text, "expires_in": token.seconds}
         return Response(200, (_JSON, ("Cache-Control", "no-store")), json.dumps(body).encode())
 
     # --- the base, and lists -----------------------------------------------------------------------------------------

@@ -62,6 +62,15 @@ class Caller:
     """Answers already given to this caller: they depend on its policies alone and go when the caller is forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A log-in token: its text, its end in microseconds since the epoch, and the seconds that it has left."""
+
+    text: str
+    until: int
+    seconds: int
+
+
 class Access:
     """Authentication and authorization over the principals in the database."""
 
@@ -128,15 +137,17 @@ class Access:
         """Count a wrong signature as a failed log-in."""
         self._failures.note(source, key_id, self._clock())
 
-    def issue_token(self, caller: Caller, seconds: int = LOGIN_TOKEN_SECONDS) -> tuple[str, int]:
-        """Make a log-in token for a caller; return it and its end in microseconds since the epoch.
+    def issue_token(self, caller: Caller, seconds: int = LOGIN_TOKEN_SECONDS) -> Token:
+        """Make a log-in token for a caller.
 
         A token made with a token ends no later than that one: otherwise it could be renewed for ever.
         """
-        until = self._clock() + seconds * _MICROSECONDS
+        now = self._clock()
+        until = now + seconds * _MICROSECONDS
         if caller.until is not None:
             until = min(until, caller.until)
-        return self._seal.seal("login", {"arn": caller.arn, "key": caller.access_key_id, "until": until}), until
+        text = self._seal.seal("login", {"arn": caller.arn, "key": caller.access_key_id, "until": until})
+        return Token(text, until, (until - now) // _MICROSECONDS)
 
     def forget(self) -> None:
         """Drop every remembered caller; called when a principal, key or policy changed, before that is told."""

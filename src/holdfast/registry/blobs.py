@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from holdfast.core.digest import Digest
 from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible
 from holdfast.registry.binding import require_repository
 from holdfast.store import catalog, content
@@ -11,7 +12,6 @@ from holdfast.store import catalog, content
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from holdfast.core.digest import Digest
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.repositories import Repositories
     from holdfast.store.catalog import Registry
@@ -83,17 +83,6 @@ class Blobs:
         Raises BlobNotFound, RepositoryNotFound, AccessDenied, and what `select` raises.
         """
         self._access.require(caller, registry, "ecr:GetDownloadUrlForLayer", repository)
-        return self.open_granted(registry, repository, digest, select=select)
-
-    def open_granted(
-        self,
-        registry: Registry,
-        repository: str,
-        digest: Digest,
-        *,
-        select: Callable[[int], tuple[int, int]] | None = None,
-    ) -> tuple[Blob, BlobReader]:
-        """Open a blob for one whose right was settled when a download link was made."""
         blob = self._blob(registry, repository, digest)
         start, end = select(blob.size_bytes) if select else (0, blob.size_bytes)
         return blob, self._store.open(digest, blob.generation, start=start, end=end)
@@ -106,9 +95,9 @@ class Blobs:
         repo = require_repository(self._database, registry, repository)
         wanted = [str(digest) for digest in digests]
         found = content.blobs(self._database, repo.id, wanted)
-        if all(self.is_leased(blob) for blob in found.values()):
-            return found
-        return await self._lease(registry, repository, wanted)
+        if not all(self.is_leased(blob) for blob in found.values()):
+            found = await self._lease(registry, repository, wanted)
+        return {digest: blob for digest, blob in found.items() if self._is_there(blob)}
 
     def require_downloadable(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
         """Return a blob that an image of the repository refers to. Raises LayerInaccessible for one that none does."""
@@ -146,7 +135,8 @@ class Blobs:
             target = require_repository(txn, registry, repository)
             for name in readable:
                 identity = catalog.repository_id(txn, registry.id, name)
-                if identity is not None and content.blob(txn, identity, str(digest)) is not None:
+                blob = content.blob(txn, identity, str(digest)) if identity is not None else None
+                if blob is not None and self._is_there(blob):
                     content.lease_blob(txn, target.id, str(digest), until=now + LEASE_MICROSECONDS)
                     return True
             return False
@@ -178,9 +168,13 @@ class Blobs:
 
         return await self._database.write(job)
 
+    def _is_there(self, blob: Blob) -> bool:
+        """Whether the file is there: one that was damaged was set aside, and a client should send the blob again."""
+        return self._store.has(Digest.parse(blob.digest), blob.generation)
+
     def _blob(self, registry: Registry, repository: str, digest: Digest) -> Blob:
         blob = content.blob_of(self._database, registry.id, repository, str(digest))
-        if blob is None:
+        if blob is None or not self._is_there(blob):
             require_repository(self._database, registry, repository)
             raise BlobNotFound(str(digest))
         return blob

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from holdfast.core.digest import Hasher
 
 T = TypeVar("T")
+
+_LOGGER: Final = logging.getLogger("holdfast.blobs")
 
 READ_BYTES: Final = 512 * 1024
 """Size of one read; measured: smaller costs calls, larger falls out of the processor's cache."""
@@ -59,6 +62,8 @@ class FilesystemBlobs:
         """Open the folder, made when it is not there."""
         self._root = root
         self._on_failure = on_failure
+        self.damaged = 0
+        """Files that were found damaged and set aside since the start."""
         self._verified: dict[tuple[Digest, str], None] = {}
         self._threads = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="holdfast-disk")
         self._make_folders()
@@ -152,6 +157,8 @@ class FilesystemBlobs:
         if intact:
             self._remember(digest, generation)
             return
+        self.damaged += 1
+        _LOGGER.error("the stored bytes of %s are damaged; the file was set aside", digest)
         path = self._blob_path(digest, generation)
         with contextlib.suppress(FileNotFoundError):
             os.rename(path, self._root / "quarantine" / os.path.basename(path))
