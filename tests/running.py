@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import http.client
+import json
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from holdfast import config
+from holdfast.client.api import api_client
 from holdfast.wiring import Holdfast, microseconds_now
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ class Answer:
 
     def json(self) -> Any:
         """Return the body as JSON."""
-        import json
-
         return json.loads(self.body)
 
     @property
@@ -132,8 +132,6 @@ class RunningServer:
 
     def aws(self, service: str = "ecr", key_id: str = KEY_ID, secret: str = SECRET) -> Any:
         """Return a boto3 client of this server; `service` "holdfast" is our own model."""
-        from holdfast.client.api import api_client
-
         return api_client(service, self.url, REGION, key_id, secret)
 
 
@@ -154,9 +152,7 @@ def settings(data: Path, **overrides: str | None) -> config.Settings:
 
 
 @contextlib.contextmanager
-def running(
-    wanted: config.Settings, *, clock: Callable[[], int] = microseconds_now
-) -> Iterator[RunningServer]:
+def running(wanted: config.Settings, *, clock: Callable[[], int] = microseconds_now) -> Iterator[RunningServer]:
     """Run a server until the block ends; its thread and sockets are gone then."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="holdfast-under-test")

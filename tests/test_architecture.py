@@ -60,7 +60,18 @@ PURE_MAY_IMPORT = {
 }
 """What the pure core may import: nothing that does input or output, or reads a clock, chance or the environment."""
 
-FACE_VOCABULARY = {"http", "blob_answer", "limits", "framing", "connection", "sending", "service_model", "service_shapes", "json_call", "kept_answers"}
+FACE_VOCABULARY = {
+    "http",
+    "blob_answer",
+    "limits",
+    "framing",
+    "connection",
+    "sending",
+    "service_model",
+    "service_shapes",
+    "json_call",
+    "kept_answers",
+}
 """Modules of faces that other faces share; beyond these a face knows no other, but for its own parts."""
 
 OWN_PARTS = {"ecr": {"ecr_operations", "holdfast_operations"}}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from images import image, push, put
 from running import KEY_ID, REGION, SECRET, RunningServer, running, settings
 

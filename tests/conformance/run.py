@@ -187,7 +187,7 @@ def compile_with(go: str, built: Path, version: str) -> None:
     stamp = f"-X main.Version={version}"
     command = [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath"]
     command += ["-ldflags", stamp, "-o", str(built), MODULE]
-    done = subprocess.run(  # noqa: S603 -- the command is the literal above
+    done = subprocess.run(
         command,
         cwd=HERE,
         env={**os.environ, "GOWORK": "off", "CGO_ENABLED": "0"},
@@ -232,7 +232,7 @@ def judge(program: Path, target: Target, version: str, folder: Path, *, sparse: 
     report = folder / "junit.xml"
     report.unlink(missing_ok=True)  # a report of an earlier run must not speak for this one
     with (folder / "console.txt").open("wb") as console:
-        subprocess.run(  # noqa: S603 -- our own build of the pinned program
+        subprocess.run(
             [str(program.resolve())],
             cwd=folder,  # it would read an oci-conformance.yaml lying about elsewhere
             env=environment(target, version, folder, sparse=sparse),
@@ -350,7 +350,7 @@ def holdfast(python: str, output: Path) -> Iterator[Target]:
     log = output / "holdfast.log"
     with tempfile.TemporaryDirectory(prefix="holdfast-conformance-") as data:
         with log.open("wb") as stream:
-            server = subprocess.Popen(  # noqa: S603 -- the interpreter that runs this file
+            server = subprocess.Popen(
                 [python, "-m", "holdfast", "serve", *listen, "--data", data],
                 env=server_environment(target),
                 stdin=subprocess.DEVNULL,
@@ -369,9 +369,7 @@ def holdfast(python: str, output: Path) -> Iterator[Target]:
 
 def server_environment(target: Target) -> dict[str, str]:
     """Build the server's environment: a known first login, repositories created by a push."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     return {
         **inherited,
         "HOLDFAST_BOOTSTRAP_ACCESS_KEY_ID": target.username,
@@ -468,9 +466,7 @@ def judge_all(options: argparse.Namespace, output: Path) -> int:
         for each in VERSIONS[options.version]:
             say(f"running version {each} against {found.registry} ...")
             verdicts.append(judge(program, found, each, output / each, sparse=options.sparse))
-    complaints = [
-        verdict.complaint(options.min_passes, skips_count=options.no_skips) for verdict in verdicts
-    ]
+    complaints = [verdict.complaint(options.min_passes, skips_count=options.no_skips) for verdict in verdicts]
     say("\n".join([*filter(None, map(render_cases, verdicts)), ""]))
     say(render_table(verdicts, complaints))
     return EXIT_WANTING if any(complaints) else EXIT_GREEN

@@ -14,9 +14,7 @@ GREEN, WANTING, USAGE, NO_JUDGEMENT = 0, 1, 2, 3
 CASE = '<testcase name="OCI Conformance Test/{}" status="{}"><{}>{}</{}></testcase>'
 PASSED = CASE.format("ping", "passed", "system-err", "", "system-err")
 FAILED = CASE.format("empty/referrers", "failure", "system-out", "wants 200&#xA;more", "system-out")
-SKIPPED = CASE.format(
-    "mount", "skipped", "system-err", "x: skipping test:\n  api is off", "system-err"
-)
+SKIPPED = CASE.format("mount", "skipped", "system-err", "x: skipping test:\n  api is off", "system-err")
 UNDECIDED = CASE.format("head", "error", "system-err", "", "system-err")
 
 
@@ -54,9 +52,7 @@ def harness(
     )
 
 
-def judged(
-    folder: Path, junit: str | None, *arguments: str, code: int = 0
-) -> subprocess.CompletedProcess[str]:
+def judged(folder: Path, junit: str | None, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the harness with a pretender against a registry that is never asked."""
     program = str(pretend(folder, junit, code))
     fixed = ("--registry", "127.0.0.1:9", "--version", "dev", "--program", program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any, cast
 
 import httptools
 import pytest
@@ -175,7 +176,7 @@ def test_a_field_that_llhttp_lost_is_missed() -> None:
             return b"GET"
 
     reader = HeadReader(LIMITS)
-    reader._parser = Forgetful()
+    cast("Any", reader)._parser = Forgetful()
     assert reader.read(request(), "id").path == "/"
     with pytest.raises(Refused):
         reader.read(request(b"GET / HTTP/1.1", b"Host: h", b"Content-Length: 5"), "id")

@@ -60,6 +60,20 @@ async def test_stop_lets_a_running_upload_finish() -> None:
     assert [(path, status) for path, status, _ in done] == [("/", 200), ("/", 200), ("/up", 200)]
 
 
+async def test_stop_lets_a_download_finish_and_closes_after_it() -> None:
+    async def handler(_: Request) -> Response:
+        return Response(200, (), Big(30 << 20))
+
+    limits = quick(shutdown_grace_seconds=10)
+    async with edge(handler, limits=limits) as server, wire(server, limit_bytes=1000) as client:
+        await client.send(GET)
+        assert "connection" not in (await client.head()).headers
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0.05)
+        assert len(await client.rest()) == 30 << 20
+        await asyncio.wait_for(stopping, 5)
+
+
 async def test_stop_breaks_off_what_outlives_the_grace() -> None:
     outcome: list[str] = []
     done: list[tuple[str, int, int]] = []
