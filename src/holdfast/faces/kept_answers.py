@@ -23,8 +23,11 @@ Require: TypeAlias = "Callable[[Caller, Registry, str], None]"
 """Raises AccessDenied unless the caller may read this of the repository."""
 
 MAX_KEPT: Final = 4_096
-MAX_KEPT_BYTES: Final = 64 * 1024
-"""A larger manifest is read anew each time, so that all kept answers together stay small."""
+MAX_KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Of all bodies together; past either bound all are dropped, and the ones still asked for come back."""
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""A larger manifest is read anew each time."""
 
 
 class Kept(NamedTuple):
@@ -46,6 +49,7 @@ class KeptAnswers:
         self._commits = commits
         self._clock = clock
         self._kept: dict[tuple[str, str], Kept] = {}
+        self._bytes = 0
 
     def get(self, method: str, path: str) -> Kept | None:
         """Return the answer to this, if nothing was written since."""
@@ -72,10 +76,13 @@ class KeptAnswers:
         """Keep an answer unless something was written while it was read, and return it."""
         if before % 2 or before != self._commits():
             return response
-        if isinstance(response.body, bytes) and len(response.body) > MAX_KEPT_BYTES:
+        size = len(response.body) if isinstance(response.body, bytes) else 0
+        if size > MAX_BODY_BYTES:
             return response
-        if len(self._kept) >= MAX_KEPT:
+        if len(self._kept) >= MAX_KEPT or self._bytes + size > MAX_KEPT_BYTES:
             self._kept.clear()
+            self._bytes = 0
+        self._bytes += size
         frozen = Response.frozen(
             response.status,
             response.headers,
