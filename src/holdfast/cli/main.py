@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SECTIONS: Final = {
-    "Server": ("serve", "demo"),
+    "Server": ("serve", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
     "Images": ("push", "pull"),
     "People and settings": ("user", "settings"),
@@ -29,6 +29,7 @@ SECTIONS: Final = {
 PLACES: Final = {
     "serve": "holdfast.cli.serve:serve",
     "demo": "holdfast.cli.demo:demo",
+    "gc": "holdfast.cli.gc:gc",
     "repo": "holdfast.cli.repo:repo",
     "tags": "holdfast.cli.tags:tags",
     "tag": "holdfast.cli.tag:tag",
