@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Tell exactly what would be removed; remove nothing.")
 @connected
 def gc(at: Connection, out: Output, *, dry_run: bool) -> None:
-    """Remove blobs that no image names, and upload sessions left behind.
+    """Remove what nobody needs, or tell what that is.
 
-    The server does this by itself once an hour, beside pushes and pulls. What a push was told exists is kept for a day
-    at least, and what an image names for ever.
+    Goes: blobs that no image names, manifests of deleted repositories, upload sessions left behind. The server does
+    this by itself once an hour, beside pushes and pulls. What a push was told exists is kept for half a day
+    at least, what an image names for as long as it does.
     """
     done = at.api.holdfast("collect_garbage", dryRun=dry_run)
     document = {
