@@ -209,13 +209,11 @@ class Wire:
 
     async def rest(self) -> bytes:
         """Read until the server closes; a reset ends it too."""
-        taken = b""
-        try:
-            while piece := await asyncio.wait_for(self.reader.read(65536), PATIENCE_SECONDS):
-                taken += piece
-        except ConnectionError:
-            pass
-        return taken
+        taken: list[bytes] = []
+        with suppress(ConnectionError):
+            while piece := await asyncio.wait_for(self.reader.read(1 << 20), PATIENCE_SECONDS):
+                taken.append(piece)
+        return b"".join(taken)
 
     async def is_closed(self) -> bool:
         """Tell whether the server closes without saying more."""

@@ -110,6 +110,11 @@ def test_kept_it_goes_on_and_can_be_reached(holdfast: Commands) -> None:
     assert Path(kept["folder"]).is_dir()
 
 
+def _hear_interrupts() -> None:
+    """Undo what a shell does to what it runs in the background, tests included: there Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_it_cleans_up(temporary: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
@@ -118,6 +123,7 @@ def test_stopped_in_the_middle_it_cleans_up(temporary: Path, number: signal.Sign
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - sets a signal and nothing else
     ) as process:
         assert process.stdout is not None
         assert "A registry of its own is up" in process.stdout.readline()

@@ -65,7 +65,7 @@ async def test_stop_lets_a_download_finish_and_closes_after_it() -> None:
         return Response(200, (), Big(30 << 20))
 
     limits = quick(shutdown_grace_seconds=10)
-    async with edge(handler, limits=limits) as server, wire(server, limit_bytes=1000) as client:
+    async with edge(handler, limits=limits) as server, wire(server, limit_bytes=1 << 16) as client:
         await client.send(GET)
         assert "connection" not in (await client.head()).headers
         stopping = asyncio.ensure_future(server.stop())
