@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -214,6 +216,12 @@ class Wire:
             while piece := await asyncio.wait_for(self.reader.read(1 << 20), PATIENCE_SECONDS):
                 taken.append(piece)
         return b"".join(taken)
+
+    def reset(self) -> None:
+        """Break the connection, so that the server knows that nobody reads any more."""
+        one = self.writer.get_extra_info("socket")
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def is_closed(self) -> bool:
         """Tell whether the server closes without saying more."""
