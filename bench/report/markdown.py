@@ -16,8 +16,8 @@ INTRODUCTION = """# Measured speed
 
 Made by `python -m bench`; do not edit by hand. All servers ran on the same machine in the same run, in interleaved
 rounds, with the same bytes. Holdfast runs with authentication (HTTP Basic), durable writes (fsync of file and folder,
-SQLite FULL) and its record of every act on; the peers run as shipped, without authentication and without fsync of blob data, and
-with access logs off. A goal that was missed is shown as MISSED with the distance.
+SQLite FULL) and its record of every act on; the peers run as shipped, without authentication and without fsync of
+blob data, and with access logs off. A goal that was missed is shown as MISSED with the distance.
 """
 
 
