@@ -74,7 +74,7 @@ FACE_VOCABULARY = {
 }
 """Modules of faces that other faces share; beyond these a face knows no other, but for its own parts."""
 
-OWN_PARTS = {"ecr": {"ecr_operations", "holdfast_operations"}}
+OWN_PARTS = {"ecr": {"ecr_operations", "holdfast_operations"}, "oci": {"oci_call"}}
 
 
 def files() -> list[Path]:

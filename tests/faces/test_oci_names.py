@@ -8,7 +8,8 @@ import pytest
 
 from held_ground import CODES, HeldGround, WatchedClient, check_form, refused
 from holdfast.core import errors
-from holdfast.faces.oci import ERRORS, parse_path
+from holdfast.faces.oci import ERRORS
+from holdfast.faces.oci_call import parse_path
 from images import digest_of, image, push, push_blob, sha256
 from rawhttp import connected, exchange, head, raw, read_answer
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote
 
 from holdfast.core import errors, ranges
 from holdfast.core.digest import Digest, new_hasher
@@ -22,6 +21,7 @@ from holdfast.core.manifest import OCI_INDEX
 from holdfast.core.reference import parse_reference, parse_repository_name, parse_tag
 from holdfast.faces.blob_answer import FOR_EVER, answer_blob, blob_headers, has_current
 from holdfast.faces.http import BodyTooLarge, Request, Response
+from holdfast.faces.oci_call import MAX_QUERY_FIELDS, OCICall, Target, target_of
 from holdfast.registry.access import BEARER_TOKEN_SECONDS
 from holdfast.registry.blobs import RENEW_MICROSECONDS
 from holdfast.registry.images import MAX_TAGS_PER_PUSH
@@ -29,20 +29,16 @@ from holdfast.registry.images import MAX_TAGS_PER_PUSH
 if TYPE_CHECKING:
     from holdfast.core.manifest import Manifest
     from holdfast.faces.kept_answers import KeptAnswers
-    from holdfast.registry.access import Access, Caller
+    from holdfast.registry.access import Access
     from holdfast.registry.blobs import Blobs
     from holdfast.registry.images import Images
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.uploads import Uploads
-    from holdfast.store.catalog import Registry
 
 THROUGH: Final = "oci"
-MAX_PAGE: Final = 1_000
-"""Most names on one page, and how many without `n`."""
 
 REFERRERS_PAGE: Final = 100
-_MAX_QUERY_FIELDS: Final = 64
 _API_VERSION: Final = ("Docker-Distribution-Api-Version", "registry/2.0")
 _JSON: Final = ("Content-Type", "application/json")
 _ASK_AGAIN: Final = ("Cache-Control", "private, no-cache")
@@ -94,38 +90,6 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.ConfigurationInvalid: (500, "UNAVAILABLE"),
 }
 """Error -> status and code. The codes are those of the specification, which is a closed list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a path leads: what kind of thing, in which repository, under which reference."""
-
-    kind: str
-    name: str = ""
-    reference: str = ""
-
-
-def parse_path(path: str) -> Target | None:
-    """Find what a path names; None when it is no path of this API.
-
-    Read from the right, as a repository may be called `a/manifests`. The repository's name is not decoded: its grammar
-    has no character that needs encoding, so an encoded slash never becomes a separator.
-    """
-    if path in {"/v2", "/v2/"}:
-        return Target("base")
-    if path == "/v2/_catalog":
-        return Target("catalog")
-    segments = path.removeprefix("/v2/").split("/")
-    match segments:
-        case [*name, "blobs", "uploads", ""] | [*name, "blobs", "uploads"] if name:
-            return Target("uploads", "/".join(name))
-        case [*name, "blobs", "uploads", identity] if name:
-            return Target("upload", "/".join(name), identity)
-        case [*name, "manifests" | "blobs" | "referrers" as kind, reference] if name:
-            return Target(kind, "/".join(name), unquote(reference, errors="strict") if "%" in reference else reference)
-        case [*name, "tags", "list"] if name:
-            return Target("tags", "/".join(name))
-    return None
 
 
 class OCIFace:
@@ -180,14 +144,14 @@ class OCIFace:
                 caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
                 kept.require(caller, self._registries.default, kept.repository)
                 return kept.response
-            target = _target(request.path)
+            target = target_of(request.path)
             caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
             if target.name:
                 parse_repository_name(target.name)
             route = self._routes.get((target.kind, request.method))
             if route is None:
                 return self._not_allowed(target)
-            return await route(_Call(request, target, caller, self._registries.default))
+            return await route(OCICall(request, target, caller, self._registries.default))
         except errors.HoldfastError as error:
             return self._error(request, error)
         except BodyTooLarge as error:
@@ -210,23 +174,23 @@ class OCIFace:
 
     # --- the base, and lists -----------------------------------------------------------------------------------------
 
-    async def _get_base(self, _call: _Call) -> Response:
+    async def _get_base(self, _call: OCICall) -> Response:
         return Response(200, (_API_VERSION, _JSON), b"{}")
 
-    async def _get_catalog(self, call: _Call) -> Response:
+    async def _get_catalog(self, call: OCICall) -> Response:
         limit, last = call.page()
         names, more = self._repositories.names(call.caller, call.registry, after=last, limit=limit)
         link = _link("/v2/_catalog", limit, names[-1]) if more and names else ()
         return Response(200, (_API_VERSION, _JSON, *link), _dump({"repositories": names}))
 
-    async def _get_tags(self, call: _Call) -> Response:
+    async def _get_tags(self, call: OCICall) -> Response:
         limit, last = call.page()
         tags = self._images.tags(call.caller, call.registry, call.name, after=last, limit=limit + 1)
         more, tags = len(tags) > limit, tags[:limit]
         link = _link(f"/v2/{call.name}/tags/list", limit, tags[-1]) if more and tags else ()
         return Response(200, (_API_VERSION, _JSON, *link), _dump({"name": call.name, "tags": tags}))
 
-    async def _get_referrers(self, call: _Call) -> Response:
+    async def _get_referrers(self, call: OCICall) -> Response:
         subject = Digest.parse(call.reference)
         query = call.query()
         artifact_type = query.get("artifactType") or None
@@ -246,7 +210,7 @@ class OCIFace:
 
     # --- manifests ---------------------------------------------------------------------------------------------------
 
-    async def _get_manifest(self, call: _Call) -> Response:
+    async def _get_manifest(self, call: OCICall) -> Response:
         reference = parse_reference(call.reference)
         before = self._kept.before()
         stored = self._images.get(call.caller, call.registry, call.name, reference)
@@ -270,7 +234,7 @@ class OCIFace:
             require=self._images.require_readable,
         )
 
-    async def _put_manifest(self, call: _Call) -> Response:
+    async def _put_manifest(self, call: OCICall) -> Response:
         reference = parse_reference(call.reference)
         asked = [value for key, value in call.query_pairs() if key == "tag"]
         if len(asked) > MAX_TAGS_PER_PUSH:
@@ -303,7 +267,7 @@ class OCIFace:
             headers.append(("OCI-Subject", str(pushed.manifest.subject.digest)))
         return Response(201, headers)
 
-    async def _delete_manifest(self, call: _Call) -> Response:
+    async def _delete_manifest(self, call: OCICall) -> Response:
         reference = parse_reference(call.reference)
         if isinstance(reference, str):
             await self._images.delete_tag(call.caller, call.registry, call.name, reference, through=THROUGH)
@@ -313,7 +277,7 @@ class OCIFace:
 
     # --- blobs -------------------------------------------------------------------------------------------------------
 
-    async def _head_blob(self, call: _Call) -> Response:
+    async def _head_blob(self, call: OCICall) -> Response:
         digest = Digest.parse(call.reference)
         before = self._kept.before()
         blob = await self._blobs.find(call.caller, call.registry, call.name, digest)
@@ -331,19 +295,19 @@ class OCIFace:
             until=until,
         )
 
-    async def _get_blob(self, call: _Call) -> Response:
+    async def _get_blob(self, call: OCICall) -> Response:
         digest = Digest.parse(call.reference)
         return answer_blob(
             call.request, digest, partial(self._blobs.open, call.caller, call.registry, call.name, digest)
         )
 
-    async def _delete_blob(self, call: _Call) -> Response:
+    async def _delete_blob(self, call: OCICall) -> Response:
         await self._blobs.delete(call.caller, call.registry, call.name, Digest.parse(call.reference))
         return Response(202, (_API_VERSION,))
 
     # --- uploads -----------------------------------------------------------------------------------------------------
 
-    async def _post_upload(self, call: _Call) -> Response:
+    async def _post_upload(self, call: OCICall) -> Response:
         query = call.query()
         if "digest-algorithm" in query:
             new_hasher(query["digest-algorithm"])
@@ -359,25 +323,25 @@ class OCIFace:
         upload = await self._uploads.start(call.caller, call.registry, call.name, through=THROUGH)
         return _progress(202, call.name, upload.id, 0, ("OCI-Chunk-Min-Length", "1"))
 
-    async def _get_upload(self, call: _Call) -> Response:
+    async def _get_upload(self, call: OCICall) -> Response:
         received = self._uploads.received(call.caller, call.registry, call.name, call.reference)
         return _progress(204, call.name, call.reference, received)
 
-    async def _patch_upload(self, call: _Call) -> Response:
+    async def _patch_upload(self, call: OCICall) -> Response:
         span = _span(call.request)
         received = await self._uploads.append(
             call.caller, call.registry, call.name, call.reference, call.request.body, span=span
         )
         return _progress(202, call.name, call.reference, received)
 
-    async def _put_upload(self, call: _Call) -> Response:
+    async def _put_upload(self, call: OCICall) -> Response:
         digest = Digest.parse(call.query().get("digest", ""))
         await self._uploads.finish(
             call.caller, call.registry, call.name, call.reference, digest, call.request.body, span=_span(call.request)
         )
         return _created(call.name, digest)
 
-    async def _delete_upload(self, call: _Call) -> Response:
+    async def _delete_upload(self, call: OCICall) -> Response:
         await self._uploads.cancel(call.caller, call.registry, call.name, call.reference)
         return Response(204, (_API_VERSION,))
 
@@ -413,71 +377,7 @@ class OCIFace:
         return Response(405, (_API_VERSION, _JSON, ("Allow", allowed)), body)
 
 
-@dataclass(slots=True)
-class _Call:
-    """One request that was authenticated, and what its path names."""
-
-    request: Request
-    target: Target
-    caller: Caller
-    registry: Registry
-
-    @property
-    def name(self) -> str:
-        return self.target.name
-
-    @property
-    def reference(self) -> str:
-        return self.target.reference
-
-    def query_pairs(self) -> list[tuple[str, str]]:
-        if not self.request.query:
-            return []
-        try:
-            return parse_qsl(
-                self.request.query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS
-            )
-        except ValueError:
-            parameter, why = "query", f"The query is malformed or has more than {_MAX_QUERY_FIELDS} fields"
-            raise errors.ParameterInvalid(parameter, why) from None
-
-    def query(self) -> dict[str, str]:
-        """Return the query; a field that stands twice is refused, as either might be meant."""
-        pairs = self.query_pairs()
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in fields if keys.count(key) > 1)
-            if twice in {"digest", "mount"}:
-                msg = f"The query names the {twice} twice."
-                raise errors.DigestInvalid(msg)
-            raise errors.ParameterInvalid(twice, "The query names it twice")
-        return fields
-
-    def page(self, most: int = MAX_PAGE) -> tuple[int, str]:
-        """Return how many to list and after which; `n` above the most there is means the most."""
-        query = self.query()
-        wanted = query.get("n")
-        if wanted is None:
-            return most, query.get("last", "")
-        if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 18):  # noqa: PLR2004 - fits 64 bits
-            parameter, why = "n", "Member must be a whole number of entries, 0 or more"
-            raise errors.ParameterInvalid(parameter, why)
-        return min(int(wanted), most), query.get("last", "")
-
-
-_Route = Callable[[_Call], Awaitable[Response]]
-
-
-def _target(path: str) -> Target:
-    try:
-        target = parse_path(path)
-    except UnicodeDecodeError:
-        target = None
-    if target is None:
-        msg = "This is no address of the registry's API; see the OCI distribution specification."
-        raise errors.NameInvalid(msg)
-    return target
+_Route = Callable[[OCICall], Awaitable[Response]]
 
 
 def _span(request: Request) -> tuple[int, int] | None:
@@ -535,7 +435,7 @@ def _link(path: str, limit: int, last: str, beside: str = "") -> list[tuple[str,
 def _form_credentials(form: bytes) -> str | None:
     """Read the password grant that containerd sends. Source: RFC 6749 section 4.3."""
     try:
-        fields = dict(parse_qsl(form.decode("ascii"), errors="strict", max_num_fields=_MAX_QUERY_FIELDS))
+        fields = dict(parse_qsl(form.decode("ascii"), errors="strict", max_num_fields=MAX_QUERY_FIELDS))
     except ValueError:
         return None
     if "username" not in fields or "password" not in fields:
