@@ -25,6 +25,7 @@ from edge import (
     wire,
 )
 from holdfast.faces.http import Request, Response
+from holdfast.faces.server import Server
 
 if TYPE_CHECKING:
     from edge import Wire
@@ -184,6 +185,25 @@ async def test_done_is_told_of_each_request() -> None:
         await client.rest()
     assert [(path, status) for path, status, _ in done] == [("/", 200)]
     assert done[0][2] > len(answer.body)
+
+
+async def test_trouble_after_one_answer_does_not_keep_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    def told(request: Request, *_: object) -> None:
+        if request.path == "/bad":
+            raise LookupError
+
+    server = Server()
+    await server.start(echo, "127.0.0.1", 0, limits=quick(), on_request_done=told)
+    try:
+        async with wire(server) as bad, wire(server) as good:
+            bad.writer.write(b"GET /bad HTTP/1.1\r\nHost: h\r\n\r\n")
+            good.writer.write(GET)
+            assert (await good.answer()).status == 200
+            await bad.rest()
+            assert (await good.ask(GET)).status == 200
+    finally:
+        await server.stop()
+    assert "LookupError" in caplog.text
 
 
 # Connections.

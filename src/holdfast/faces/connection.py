@@ -22,7 +22,7 @@ from holdfast.faces.framing import HeadReader, Refused, check_partial_head
 from holdfast.faces.http import CLIENT_GONE, BodyAborted, BodyTooLarge, Request, Response
 from holdfast.faces.limits import Pace
 from holdfast.faces.receiving import BodyReceiver
-from holdfast.faces.sending import BodySender, BytesBody
+from holdfast.faces.sending import BodySender, BytesBody, close_body
 from holdfast.faces.stepping import continued
 
 if TYPE_CHECKING:
@@ -330,13 +330,13 @@ class Connection(asyncio.Protocol):
             if head is None:
                 head = response.encode_head()
         except Exception as error:  # noqa: BLE001  a handler's bug: no answer at all, or headers that are none
-            _close_body(getattr(response, "body", None))
+            close_body(getattr(response, "body", None))
             self._answer_error(request, error)
             return
         self._status = response.status
         self._pace = None
         if transport is None:
-            _close_body(body)
+            close_body(body)
             self._finish_answer()
             return
         if self._receiver is not None and not self._receiver.is_small_rest:
@@ -345,7 +345,7 @@ class Connection(asyncio.Protocol):
             self._keep_alive = False
         ending = _KEEP if self._keep_alive else _CLOSE
         if request.method == "HEAD":
-            _close_body(body)
+            close_body(body)
             body = None
         if body is None or (isinstance(body, bytes) and len(body) <= _JOIN_BYTES_MAX):
             wire = b"".join((head, edge.date_and_id, request.id.encode(), ending, body or b""))
@@ -393,15 +393,11 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, and end the connection."""
-        edge, transport = self._edge, self._transport
+        transport = self._transport
         if transport is None:
             return
-        request_id = edge.new_id()
-        response = edge.error_response(status, reason, request_id)
-        body = response.body
-        front = b"".join((response.encode_head(), edge.date_and_id, request_id.encode(), _CLOSE))
         self.sent_bytes = 0
-        transport.write(front + body if isinstance(body, bytes) else front)
+        transport.write(self._edge.refusal(status, reason, _CLOSE))
         self._linger(transport)
 
     def body_sent(self) -> None:
@@ -501,9 +497,3 @@ class Connection(asyncio.Protocol):
             self._pace = Pace()
         self._pace.add(moved_bytes, seconds)
         return self._pace.is_too_slow(self._edge.limits, stall_seconds)
-
-
-def _close_body(body: object) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()

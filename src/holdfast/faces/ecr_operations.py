@@ -337,7 +337,7 @@ def _repository(call: Call, repository: Repository) -> Result:
         "repositoryArn": call.registry.arn_of(repository.name),
         "registryId": call.registry.account_id,
         "repositoryName": repository.name,
-        "repositoryUri": f"{call.request.host}/{repository.name}",
+        "repositoryUri": f"{call.host}/{repository.name}",
         "createdAt": repository.created_at / MICROSECONDS,
         **_mutability(repository),
         "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},

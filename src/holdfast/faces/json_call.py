@@ -85,9 +85,22 @@ class Call:
         return self.caller, self.registry, self.repository
 
     @property
+    def host(self) -> str:
+        """The host of the registry protocol: the one that the client reached, or its sibling beside ECR's API host.
+
+        AWS has the JSON API at api.ecr.REGION.SUFFIX and the registry at ACCOUNT.dkr.ecr.REGION.SUFFIX; the credential
+        helper insists on the latter.
+        """
+        api = f"api.ecr.{self.registry.region}."
+        host = self.request.host
+        if not host.startswith(api):
+            return host
+        return f"{self.registry.account_id}.dkr.ecr.{self.registry.region}.{host.removeprefix(api)}"
+
+    @property
     def endpoint(self) -> str:
-        """This server as the client reached it."""
-        return f"{self.request.scheme}://{self.request.host}"
+        """This server as the client reaches it for images."""
+        return f"{self.request.scheme}://{self.host}"
 
     @property
     def is_paged(self) -> bool:

@@ -151,3 +151,10 @@ class BytesBody:
     def close(self) -> None:
         """Let go of the bytes."""
         self._view = memoryview(b"")
+
+
+def close_body(body: object) -> None:
+    """Close what a handler gave as a body, if it is one that is to be closed."""
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
