@@ -120,7 +120,7 @@ class Edge:
         for connection, wire in unsent:
             try:
                 connection.write_now(wire)
-            except Exception:  # one answer's trouble (of `on_request_done`, say) must not keep the others
+            except Exception:  # noqa: BLE001  one answer's trouble (of `on_request_done`, say) must not keep the others
                 _log.exception("an answer was not finished")
                 connection.kill()
 
