@@ -1,0 +1,18 @@
+"""Amazon ECR's operations, one short function each, in tables by area, joined into one keyed by the service model.
+
+Parameters come checked against botocore's model and go to a use case; what it returns is put into the model's shapes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from holdfast.faces.ecr_operations.images import IMAGES
+from holdfast.faces.ecr_operations.layers import LAYERS
+from holdfast.faces.ecr_operations.repositories import REPOSITORIES
+
+if TYPE_CHECKING:
+    from holdfast.faces.json_call import Operation
+
+ECR: Final[dict[str, Operation]] = {**REPOSITORIES, **IMAGES, **LAYERS}
+"""Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""

@@ -1,0 +1,137 @@
+"""Images: put, got, listed, described, deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core.errors import ImageAlreadyExists, ParameterInvalid
+from holdfast.core.reference import parse_tag
+from holdfast.faces.ecr_operations.shapes import digest_of, failure_of, image_id_of, image_ids, where_of
+from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
+from holdfast.registry.image_pages import ImageId
+
+if TYPE_CHECKING:
+    from holdfast.registry.image_pages import Described, Failure
+
+
+async def put_image(call: Call) -> Result:
+    """Put a manifest, under a tag or under its digest alone."""
+    given = call.parameters
+    tag, wanted = given.get("imageTag"), given.get("imageDigest")
+    if tag is not None:
+        parse_tag(tag)
+    pushed = await call.use.images.put(
+        *call.where,
+        given["imageManifest"].encode(),
+        given.get("imageManifestMediaType"),
+        digest=digest_of("imageDigest", wanted) if wanted is not None else None,
+        tags=[tag] if tag else [],
+        through=THROUGH,
+    )
+    digest = str(pushed.manifest.digest)
+    if not pushed.changed:
+        raise ImageAlreadyExists(digest, tag, call.repository, call.registry.account_id)
+    image = _image(call, digest, tag, given["imageManifest"], pushed.manifest.media_type)
+    return {"image": image}
+
+
+async def batch_get_image(call: Call) -> Result:
+    """Return manifests."""
+    accepted = call.parameters.get("acceptedMediaTypes")
+    found, failures = call.use.pages.get_batch(*call.where, image_ids(call.parameters["imageIds"]))
+    images = [
+        _image(call, one.stored.digest, one.tag, one.stored.payload.decode(), one.stored.media_type)
+        for one in found
+        if not accepted or one.stored.media_type in accepted
+    ]
+    refused = [
+        failure_of(ImageId(one.stored.digest, one.tag), "ImageNotFound", "Requested image not found")
+        for one in found
+        if accepted and one.stored.media_type not in accepted
+    ]
+    return {"images": images, "failures": [*map(_failure, failures), *refused]}
+
+
+async def list_images(call: Call) -> Result:
+    """List digests and tags by pages."""
+    tagged, none_match = _filter(call)
+    limit = call.limit()
+    after = tuple(call.after() or ("", ""))
+    ids = call.use.pages.list_ids(*call.where, tagged=tagged, after=after, limit=limit + 1)
+    if none_match:
+        ids = []
+    last = ids[limit - 1] if len(ids) > limit else None
+    token = call.next_token([last.digest, last.tag or ""]) if last else None
+    return {"imageIds": [image_id_of(one) for one in ids[:limit]], "nextToken": token}
+
+
+async def describe_images(call: Call) -> Result:
+    """Describe the images named, or all of them by pages."""
+    wanted = call.parameters.get("imageIds")
+    if wanted:
+        if call.is_paged:
+            parameter, why = "imageIds", "maxResults and nextToken cannot be combined with imageIds"
+            raise ParameterInvalid(parameter, why)
+        found = call.use.pages.describe(*call.where, image_ids(wanted))
+        return {"imageDetails": [_detail(call, one) for one in found]}
+    tagged, none_match = _filter(call)
+    limit, after = call.limit(), call.after() or ""
+    page = call.use.pages.describe_page(*call.where, tagged=tagged, after=after, limit=limit + 1)
+    if none_match:
+        page = []
+    token = call.next_token(page[limit - 1].image.digest) if len(page) > limit else None
+    return {"imageDetails": [_detail(call, one) for one in page[:limit]], "nextToken": token}
+
+
+async def batch_delete_image(call: Call) -> Result:
+    """Delete tags and images."""
+    ids = image_ids(call.parameters["imageIds"])
+    deleted, failures = await call.use.pages.delete_batch(*call.where, ids, through=THROUGH)
+    return {"imageIds": [image_id_of(one) for one in deleted], "failures": [_failure(one) for one in failures]}
+
+
+def _image(call: Call, digest: str, tag: str | None, manifest: str, media_type: str) -> Result:
+    return {
+        **where_of(call),
+        "imageId": {"imageDigest": digest, "imageTag": tag},
+        "imageManifest": manifest,
+        "imageManifestMediaType": media_type,
+    }
+
+
+def _failure(failure: Failure) -> Result:
+    return failure_of(failure.image_id, failure.code, failure.reason)
+
+
+def _detail(call: Call, described: Described) -> Result:
+    image = described.image
+    pulled = image.last_pulled_at
+    return {
+        **where_of(call),
+        "imageDigest": image.digest,
+        "imageTags": described.tags or None,
+        "imageSizeInBytes": image.image_bytes,
+        "imagePushedAt": image.pushed_at / MICROSECONDS,
+        "imageManifestMediaType": image.media_type,
+        "artifactMediaType": image.artifact_type,
+        "lastRecordedPullTime": pulled / MICROSECONDS if pulled is not None else None,
+        "subjectManifestDigest": image.subject,
+        "imageStatus": "ACTIVE",
+    }
+
+
+def _filter(call: Call) -> tuple[bool | None, bool]:
+    """Read the filter: tagged, untagged or both; and whether no image can match, none being archived here."""
+    given = call.parameters.get("filter") or {}
+    tagged = {"TAGGED": True, "UNTAGGED": False}.get(given.get("tagStatus", "ANY"))
+    return tagged, given.get("imageStatus") in {"ARCHIVED", "ACTIVATING"}
+
+
+IMAGES: Final[dict[str, Operation]] = {
+    "BatchDeleteImage": batch_delete_image,
+    "BatchGetImage": batch_get_image,
+    "DescribeImages": describe_images,
+    "ListImages": list_images,
+    "PutImage": put_image,
+}
+"""Operation -> what performs it."""

@@ -1,0 +1,18 @@
+"""Operations of our own, for what Amazon ECR has none: the past of tags, settings, care, principals.
+
+Their shapes are `service/holdfast`, a service model like AWS's, so that boto3 and `aws` can call them too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from holdfast.faces.holdfast_operations.principals import PRINCIPALS
+from holdfast.faces.holdfast_operations.settings import SETTINGS
+from holdfast.faces.holdfast_operations.tags import TAGS
+
+if TYPE_CHECKING:
+    from holdfast.faces.json_call import Operation
+
+HOLDFAST: Final[dict[str, Operation]] = {**TAGS, **SETTINGS, **PRINCIPALS}
+"""Operations of our own model."""
