@@ -32,7 +32,7 @@ from holdfast.registry.repositories import Repositories
 from holdfast.registry.seal import Seal
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
-from holdfast.store import catalog
+from holdfast.store import catalog, failpoints
 from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.sqlite import SQLiteDatabase
 
@@ -54,6 +54,22 @@ def microseconds_now() -> int:
     return time.time_ns() // 1_000
 
 
+class SteadyClock:
+    """The time of day at the start, and from then on the seconds that really passed."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._ahead = clock() - time.monotonic_ns() // 1_000
+
+    def __call__(self) -> int:
+        """Return microseconds since the epoch; never less than before."""
+        return self._ahead + time.monotonic_ns() // 1_000
+
+
+def arm_failpoints(plan: str) -> dict[str, int]:
+    """Let this process be killed at named places: for crash tests. Raises ConfigurationInvalid."""
+    return failpoints.arm(plan)
+
+
 class Holdfast:
     """A server with everything in it, from its settings to its sockets.
 
@@ -61,10 +77,21 @@ class Holdfast:
     any more, and the process should end, so that a restart finds out what is there.
     """
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], int] = microseconds_now) -> None:
-        """`clock` gives microseconds since the epoch; a test hands in one that it can set."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], int] = microseconds_now,
+        lease_clock: Callable[[], int] | None = None,
+    ) -> None:
+        """`clock` and `lease_clock` give microseconds since the epoch; a test hands in such as it can set.
+
+        What is recorded bears the time of the clock. What is promised for a while (a lease, an upload session) is
+        measured by the other, which does not jump: else a clock put right would end what a client was just promised.
+        """
         self.settings = settings
         self._clock = clock
+        self._lease_clock = lease_clock or (SteadyClock(clock) if clock is microseconds_now else clock)
         self.failed = asyncio.Event()
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,7 +106,7 @@ class Holdfast:
         self._database = SQLiteDatabase(settings.data / "holdfast.db", on_failure=self._on_failure)
         self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure)
         seal = Seal.at(settings.data / "seal.key")
-        clock = self._clock
+        clock, leases = self._clock, self._lease_clock
         registry = await self._database.write(
             lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
         )
@@ -88,10 +115,10 @@ class Holdfast:
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
         repositories = Repositories(self._database, access, clock, create_on_push=on_push)
         images = Images(self._database, access, repositories, clock)
-        blobs = Blobs(self._database, self._store, access, repositories, clock)
-        self._uploads = Uploads(self._database, self._store, access, repositories, clock)
+        blobs = Blobs(self._database, self._store, access, repositories, leases)
+        self._uploads = Uploads(self._database, self._store, access, repositories, leases)
         principals = Principals(self._database, access, clock)
-        self.upkeep = Upkeep(self._database, self._store, self._uploads, access, clock)
+        self.upkeep = Upkeep(self._database, self._store, self._uploads, access, leases)
         self.made_up_key = await principals.bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
@@ -102,7 +129,7 @@ class Holdfast:
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
             }
         )
-        kept = KeptAnswers(self._changes, clock)
+        kept = KeptAnswers(self._changes, leases)
         oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, kept, challenge=settings.login)
         ecr = ECRFace(
             UseCases(
@@ -121,7 +148,7 @@ class Holdfast:
             )
         )
         operations = OperationsFace(self._metrics, self._problems)
-        handler = _router(oci, ecr, operations)
+        handler = failpoints.before_answers(_router(oci, ecr, operations))
         self._server = Server()
         await self._server.start(
             handler,

@@ -22,7 +22,7 @@ from holdfast.cli.connection import json_option
 from holdfast.cli.exits import Exit
 from holdfast.cli.teaching import TeachingCommand
 from holdfast.core.errors import ConfigurationInvalid
-from holdfast.wiring import Holdfast
+from holdfast.wiring import Holdfast, arm_failpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +89,16 @@ def serve(file: Path | None, *, as_json: bool, **flags: str | None) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    _arm(os.environ.get("HOLDFAST_FAILPOINTS"))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(settings, as_json=as_json))
+
+
+def _arm(plan: str | None) -> None:
+    """Let a crash test kill this server where it said; nobody shall run such a server without knowing."""
+    if plan:
+        armed = ", ".join(f"{name} ({number})" for name, number in arm_failpoints(plan).items())
+        click.echo(f"HOLDFAST_FAILPOINTS is set: this server will kill itself at {armed}. For tests only.", err=True)
 
 
 async def _run(settings: Settings, *, as_json: bool) -> int:

@@ -8,6 +8,7 @@ HMAC-SHA256), from the `cryptography` library. A seal names its purpose, so that
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.fernet import Fernet, InvalidToken
 
 from holdfast.core.errors import ConfigurationInvalid
+from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,20 +39,12 @@ class Seal:
 
     @classmethod
     def at(cls, path: Path) -> Seal:
-        """Read the key, or make one when the file is not there; only its owner may read it."""
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            return cls(path.read_bytes().strip())
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        """Read the key, or make one when the file is not there; only its owner may read it.
+
+        It gets its name when it is whole and durable: a start that was cut off leaves no half of a key.
+        """
+        if not path.exists():
+            _make_key(path)
         return cls(path.read_bytes().strip())
 
     def seal(self, purpose: str, content: Mapping[str, Any]) -> str:
@@ -71,3 +65,22 @@ class Seal:
         if found != purpose or not isinstance(content, dict):
             raise SealBroken
         return content
+
+
+def _make_key(path: Path) -> None:
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)  # of a start that was cut off: nothing was sealed with it
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    reach("start.seal-written")
+    with contextlib.suppress(FileExistsError):
+        os.link(new, path)
+    new.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

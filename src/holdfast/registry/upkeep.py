@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.digest import Digest
 from holdfast.store import garbage
+from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +120,7 @@ class Upkeep:
                 page = stage.find(self._database, after)
                 if page.unneeded:
                     done.add(await self._database.write(partial(stage.remove, page=page)))
+                    reach("collect.removed")
                 after = page.after
                 await asyncio.sleep(0)  # let others have the loop
         await self.reap()

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.core.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, Digest, new_hasher
 from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull
+from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +90,7 @@ class FilesystemBlobs:
     async def sync(self, staged: StagedFile) -> None:
         """Make what a session received durable: what we tell a client to have must be there after a power cut."""
         with self._disk_errors(fatal=True):
-            await self._in_thread(staged.sync)
+            await self._in_thread(self._sync_staged, staged)
 
     async def commit(self, staged: StagedFile, digest: Digest) -> str | None:
         """Turn a session's bytes into a blob; return its generation, or None when the bytes hash to another digest.
@@ -101,6 +102,7 @@ class FilesystemBlobs:
 
     async def discard(self, upload_id: str) -> None:
         """Delete what a session received."""
+        reach("upload.before-discard")
         await self._in_thread(_unlink, self._staging_path(upload_id))
 
     async def sweep_uploads(self, is_known: Callable[[str], bool]) -> int:
@@ -111,16 +113,28 @@ class FilesystemBlobs:
             await self.discard(name)
         return len(gone)
 
+    def _sync_staged(self, staged: StagedFile) -> None:
+        staged.sync()
+        if not staged.is_named:
+            _sync_folder(os.path.dirname(staged.path))  # the bytes are durable; their name is only now
+            staged.is_named = True
+        reach("upload.after-sync")
+
     def _commit(self, staged: StagedFile, digest: Digest) -> str | None:
         if not staged.hashes_to(digest):
             return None
+        reach("blob.before-sync")
         staged.sync()
+        reach("blob.after-sync")
         generation = secrets.token_hex(8)
         path = self._blob_path(digest, generation)
         os.link(staged.path, path, follow_symlinks=False)
+        reach("blob.after-link")
         _sync_folder(os.path.dirname(path))
+        reach("blob.after-folder-sync")
         staged.close()
         _unlink(staged.path)
+        reach("blob.after-unstage")
         self._remember(digest, generation)
         return generation
 
@@ -150,7 +164,9 @@ class FilesystemBlobs:
     async def delete(self, digest: Digest, generation: str) -> None:
         """Delete a blob that no database row names any more."""
         self._verified.pop((digest, generation), None)
+        reach("blob.before-delete")
         await self._in_thread(_unlink, self._blob_path(digest, generation))
+        reach("blob.after-delete")
 
     def verified(self, digest: Digest, generation: str, *, intact: bool) -> None:
         """Note what a verification found; a damaged file is set aside, so that it is never served again."""
@@ -181,16 +197,20 @@ class FilesystemBlobs:
         return f"{self._root}/uploads/{upload_id}"
 
     def _make_folders(self) -> None:
-        """Make all folders at once and sync them, so that a commit need not ask whether its folder is durable."""
+        """Make all folders at once and sync them, so that a commit need not ask whether its folder is durable.
+
+        They are synced at every start: a process that was killed here may have left folders that are not.
+        """
         below = [f"blobs/{algorithm}/{number:02x}" for algorithm in HEX_LENGTHS for number in range(256)]
-        missing = [one for one in ("uploads", "quarantine", *below) if not (self._root / one).is_dir()]
-        for one in missing:
+        for one in ("uploads", "quarantine", *below):
             (self._root / one).mkdir(mode=0o700, parents=True, exist_ok=True)
-        if missing:
-            for algorithm in HEX_LENGTHS:
-                _sync_folder(self._root / "blobs" / algorithm)
-            _sync_folder(self._root / "blobs")
-            _sync_folder(self._root)
+        reach("start.folders-made")
+        for algorithm in HEX_LENGTHS:
+            _sync_folder(self._root / "blobs" / algorithm)
+        _sync_folder(self._root / "blobs")
+        _sync_folder(self._root)
+        with contextlib.suppress(PermissionError):  # the folder above is somebody else's
+            _sync_folder(self._root.parent)
 
     async def _in_thread(self, function: Callable[..., T], *values: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *values)
@@ -222,9 +242,12 @@ class StagedFile:
         self.size_bytes = os.fstat(self._descriptor).st_size
         self._hasher: Hasher | None = new_hasher(DEFAULT_ALGORITHM) if self.size_bytes == 0 else None
         self._synced = False
+        self.is_named = False
+        """Whether the file's name is known to be durable."""
 
     def append(self, pieces: Sequence[bytes]) -> None:
         """Write at the end and hash what was written; on an error cut back to where the file ended."""
+        reach("upload.before-write")
         self._synced = False
         position = self.size_bytes
         try:
@@ -236,6 +259,7 @@ class StagedFile:
             self._hasher = None
             raise
         self.size_bytes = position
+        reach("upload.after-write")
 
     def _write(self, pieces: Sequence[bytes], position: int) -> int:
         length = sum(map(len, pieces))

@@ -28,6 +28,7 @@ from holdfast.core.errors import (
     StorageFailed,
     StorageFull,
 )
+from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,9 +123,12 @@ class SQLiteDatabase:
         try:
             statements = _Statements(self._writer)
             self._writer.execute("BEGIN IMMEDIATE")
+            reach("commit.begun")
             for job in batch:
                 _run(job, statements)
+            reach("commit.before")
             self._writer.execute("COMMIT")
+            reach("commit.after")
         except (apsw.FullError, apsw.BusyError) as error:
             self._roll_back()
             for job in batch:
@@ -268,3 +272,5 @@ def _migrate(connection: apsw.Connection) -> None:
         with connection:
             connection.execute(script.read_text("utf-8"))
             connection.pragma("user_version", number)
+            reach("schema.before")
+        reach("schema.after")
