@@ -38,6 +38,10 @@ class Settings:
     login: str
     log_level: str
     max_connections: int
+    requests_per_second: int
+    stranger_requests_per_second: int
+    max_uploads: int
+    upload_hours: int
     shutdown_seconds: int
 
 
@@ -129,6 +133,20 @@ TABLE: Final = (
     ),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "Least level that is logged."),
     Setting("max_connections", "10000", _whole(1, 1_000_000), "Connections at one time; more are closed at once."),
+    Setting(
+        "requests_per_second",
+        "0",
+        _whole(0, 1_000_000),
+        "Requests a second of one principal, ten seconds' worth at once; more are told to wait. 0: no limit.",
+    ),
+    Setting(
+        "stranger_requests_per_second",
+        "200",
+        _whole(0, 1_000_000),
+        "The same for one address without credentials or with wrong ones (of IPv6, one /64 network).",
+    ),
+    Setting("max_uploads", "2000", _whole(1, 1_000_000), "Upload sessions that one principal may have open."),
+    Setting("upload_hours", "168", _whole(1, 8_760), "Upload sessions begun longer ago are dropped."),
     Setting(
         "shutdown_seconds", "30", _whole(0, 3_600), "How long running requests may go on after a stop was asked for."
     ),

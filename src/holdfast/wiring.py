@@ -27,6 +27,7 @@ from holdfast.registry.history import History
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
 from holdfast.registry.principals import Principals
+from holdfast.registry.rates import RateLimits
 from holdfast.registry.registries import Registries
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.seal import Seal
@@ -110,25 +111,21 @@ class Holdfast:
         registry = await self._database.write(
             lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
         )
-        access = Access(self._database, seal, clock)
+        rates = self._rates = RateLimits(leases, settings.requests_per_second, settings.stranger_requests_per_second)
+        access = Access(self._database, seal, clock, rates=rates)
         registries = Registries(self._database, access, registry, clock)
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
         repositories = Repositories(self._database, access, clock, create_on_push=on_push)
         images = Images(self._database, access, repositories, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
-        self._uploads = Uploads(self._database, self._store, access, repositories, leases)
+        sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
+        self._uploads = Uploads(self._database, self._store, access, repositories, leases, **sessions)
         principals = Principals(self._database, access, clock)
         self.upkeep = Upkeep(self._database, self._store, self._uploads, access, leases)
         self.made_up_key = await principals.bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
-        self._metrics = Metrics(
-            {
-                "holdfast_commits": ("Transactions committed since the start.", lambda: self._database.commits // 2),
-                "holdfast_damaged_blobs": ("Files set aside as damaged since the start.", lambda: self._store.damaged),
-                "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
-            }
-        )
+        self._metrics = self._made_metrics()
         kept = KeptAnswers(self._changes, leases)
         oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, kept, challenge=settings.login)
         ecr = ECRFace(
@@ -182,6 +179,16 @@ class Holdfast:
     def _changes(self) -> int:
         """Give a number that differs after each commit and after each blob that was set aside; odd during a commit."""
         return self._database.commits + 2 * self._store.damaged
+
+    def _made_metrics(self) -> Metrics:
+        return Metrics(
+            {
+                "holdfast_commits": ("Transactions committed since the start.", lambda: self._database.commits // 2),
+                "holdfast_damaged_blobs": ("Files set aside as damaged since the start.", lambda: self._store.damaged),
+                "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
+            },
+            {"holdfast_rate_limited": ("Requests told to wait, by whose.", "whose", lambda: self._rates.refused)},
+        )
 
     def _is_failed(self) -> float:
         return float(self.failed.is_set())

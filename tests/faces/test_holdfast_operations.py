@@ -21,12 +21,13 @@ from json_api import (
     allow,
     client_of,
     constraint,
+    deny,
     held,
     person,
     policy,
     refusal,
 )
-from running import ACCOUNT, SECRET, running, settings
+from running import ACCOUNT, KEY_ID, SECRET, running, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -435,3 +436,26 @@ def test_a_collection_removes_what_nobody_needs_and_only_that(
     [found] = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])["images"]
     assert found["imageManifest"].encode() == kept.manifest
     assert collected(holdfast, dryRun=True) == nothing | {"dryRun": True}
+
+
+# --- the last administrator ------------------------------------------------------------------------------------------
+
+
+def test_the_last_administrator_and_its_last_key_stay_until_there_is_another(tmp_path: Any) -> None:
+    with running(settings(tmp_path)) as up, closing(up.aws("holdfast")) as mine:
+        for call, given in ((mine.delete_principal, {"name": "administrator"}), (mine.delete_access_key, None)):
+            told = refusal(call, **(given or {"accessKeyId": KEY_ID}))
+            assert told.code == "LastAdministratorException"
+            assert "holdfast user create NAME --administrator" in told.message
+        second_key = mine.create_access_key(name="administrator")["accessKeyId"]
+        mine.delete_access_key(accessKeyId=second_key)
+        mine.create_principal(name="idle", policies=[policy(allow("*"))])
+        assert refusal(mine.delete_principal, name="administrator").code == "LastAdministratorException", "no key"
+        weak = person(mine, policy(allow("holdfast:*"), deny("holdfast:CreateAccessKey")))
+        assert refusal(mine.delete_principal, name="administrator").code == "LastAdministratorException", "no right"
+        mine.delete_principal(name=weak.name)
+        key = mine.create_access_key(name="idle")
+        mine.delete_principal(name="administrator")
+        with closing(client_of(up, Person("idle", key["accessKeyId"], key["secretAccessKey"]), "holdfast")) as idle:
+            assert [one["name"] for one in idle.list_principals()["principals"]] == ["idle"]
+            assert refusal(idle.delete_principal, name="idle").code == "LastAdministratorException"

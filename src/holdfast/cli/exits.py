@@ -76,6 +76,7 @@ _SERVER: Final = "The fault is the server's; its log tells more. Nothing was hal
 _API: Final[dict[str, tuple[Exit, str | None]]] = {
     "ImageTagAlreadyExistsException": (Exit.REFUSED, "Use a new tag; the old one keeps its digest."),
     "RepositoryNotEmptyException": (Exit.REFUSED, "Add --force to delete its images with it."),
+    "LastAdministratorException": (Exit.REFUSED, None),
     "InvalidParameterException": (Exit.USAGE, None),
     "ValidationException": (Exit.USAGE, None),
     "RepositoryNotFoundException": (Exit.UNFINISHED, "See what there is: holdfast repo list"),

@@ -21,6 +21,8 @@ class HoldfastError(Exception):
     """
 
     fault: ClassVar[str] = "caller"
+    retry_after_seconds: int | None = None
+    """How long to wait before the same may be tried again; None where waiting does not help."""
 
     def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
         # What was wrong may be quoted in it, and a terminal obeys what it is shown.
@@ -92,6 +94,17 @@ class TooManyTags(HoldfastError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A repository can have at most {limit} resource tags.", {"limit": limit})
+
+
+class PreconditionFailed(HoldfastError):
+    """A push on a condition (`If-Match`, `If-None-Match`) that the tag does not meet; nothing was kept."""
+
+    def __init__(self, tag: str, bound: str | None) -> None:
+        names = f"names {bound}" if bound else "names nothing"
+        super().__init__(
+            f"The tag '{tag}' {names}, which is not what the push asked for. Nothing was kept; look at the tag anew.",
+            {"tag": tag, "bound_digest": bound},
+        )
 
 
 class Unsupported(HoldfastError):
@@ -214,6 +227,17 @@ class ReferencedByIndex(HoldfastError):
         )
 
 
+class LastAdministrator(HoldfastError):
+    """An act after which nobody could make a principal or an access key any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"'{name}' is the last who may make principals and access keys, and would be so no more. First make "
+            "another: holdfast user create NAME --administrator, then holdfast user key create NAME",
+            {"name": name},
+        )
+
+
 class BlobReferenced(HoldfastError):
     """Deletion of a blob that a manifest of the repository needs."""
 
@@ -291,6 +315,18 @@ class BlobTooLarge(HoldfastError):
         super().__init__(f"The layer is larger than {limit_bytes} bytes.", {"limit_bytes": limit_bytes})
 
 
+class TooManyUploads(HoldfastError):
+    """More upload sessions open than a principal may have."""
+
+    def __init__(self, limit: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"You have {limit} uploads open, the most there may be. Finish or cancel some; those left behind are "
+            "dropped in time.",
+            {"limit": limit, "retry_after_seconds": retry_after_seconds},
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
 class UploadAborted(HoldfastError):
     """The client went away, or stalled past its deadline, in the middle of a body."""
 
@@ -316,6 +352,17 @@ class TooManyLogins(HoldfastError):
         super().__init__(
             f"Too many failed log-ins. Wait {retry_after_seconds} seconds, then try again with the right credentials.",
             {"retry_after_seconds": retry_after_seconds},
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RateExceeded(HoldfastError):
+    """More requests than the limit of rate lets pass; the first words are ECR's."""
+
+    def __init__(self, per_second: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"Rate exceeded: {per_second} requests a second are allowed. Wait {retry_after_seconds} s, then try again.",
+            {"per_second": per_second, "retry_after_seconds": retry_after_seconds},
         )
         self.retry_after_seconds = retry_after_seconds
 

@@ -74,6 +74,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.TagHeld: ("ImageTagAlreadyExistsException", INVALID),
     errors.ReferencedByIndex: (INVALID,),
     errors.BlobReferenced: (INVALID,),
+    errors.LastAdministrator: ("LastAdministratorException", INVALID),
+    errors.PreconditionFailed: (INVALID,),
     errors.BlobsMissing: ("LayersNotFoundException", INVALID),
     errors.ChildrenMissing: ("ReferencedImagesNotFoundException", INVALID),
     errors.UploadRangeInvalid: ("InvalidLayerPartException", INVALID),
@@ -86,6 +88,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.Unauthenticated: ("UnrecognizedClientException",),
     errors.TokenExpired: ("UnrecognizedClientException",),
     errors.TooManyLogins: ("ThrottlingException",),
+    errors.RateExceeded: ("ThrottlingException",),
+    errors.TooManyUploads: ("ThrottlingException",),
     errors.AccessDenied: ("AccessDeniedException",),
     errors.StorageFull: ("ServiceUnavailableException",),
     errors.StorageFailed: ("ServiceUnavailableException",),
@@ -132,7 +136,7 @@ class ECRFace:
             message = f"The request is larger than {error.limit_bytes} bytes."
             return _reply(request, *model.render_error("RequestEntityTooLargeException", message))
         except errors.HoldfastError as error:
-            return _reply(request, *_told(model, operation, error))
+            return _reply(request, *_told(model, operation, error), retry_after_seconds=error.retry_after_seconds)
         except BodyAborted:
             raise  # the edge answers it: the request was broken, not the server
         except Exception:
@@ -149,11 +153,16 @@ class ECRFace:
             if self._use.clock() >= int(grant["until"]):
                 return Response(403, (_TEXT,), b"The link has expired; ask for a new one.\n")
             caller = self._use.access.holder(grant["arn"], grant["key"], request.peer)
+            self._use.access.admit(caller)
             digest = Digest.parse(grant["digest"])
             opener = partial(
                 self._use.blobs.open, caller, self._use.registries.default, str(grant["repository"]), digest
             )
             return answer_blob(request, digest, opener)
+        except errors.RateExceeded as error:
+            return Response(
+                429, (_TEXT, ("Retry-After", str(error.retry_after_seconds))), f"{error.message}\n".encode()
+            )
         except (SealBroken, errors.Unauthenticated, errors.AccessDenied):
             return Response(403, (_TEXT,), b"The link is not valid (any more).\n")
         except (errors.BlobNotFound, errors.RepositoryNotFound):
@@ -193,6 +202,7 @@ class ECRFace:
         except (sigv4.UnrecognizedClient, sigv4.InvalidSignature):
             self._use.access.note_failure(signed.access_key_id, request.peer)
             raise
+        self._use.access.admit(caller)
         return caller, body
 
 
@@ -226,6 +236,8 @@ def _told(model: ServiceModel, operation: str | None, error: errors.HoldfastErro
     return model.render_error(ERRORS[type(error)][-1], message)
 
 
-def _reply(request: Request, status: int, body: bytes) -> Response:
-    headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request.id))
+def _reply(request: Request, status: int, body: bytes, *, retry_after_seconds: int | None = None) -> Response:
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request.id)]
+    if retry_after_seconds is not None:
+        headers.append(("Retry-After", str(retry_after_seconds)))
     return Response(status, headers, body)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
-from holdfast.core import errors, ranges
+from holdfast.core import errors, preconditions, ranges
 from holdfast.core.digest import Digest, new_hasher
 from holdfast.core.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
 from holdfast.core.manifest import OCI_INDEX
@@ -69,6 +69,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.TagHeld: (409, "DENIED"),
     errors.ReferencedByIndex: (409, "DENIED"),
     errors.BlobReferenced: (409, "DENIED"),
+    errors.LastAdministrator: (409, "DENIED"),
+    errors.PreconditionFailed: (412, "DENIED"),
     errors.BlobsMissing: (400, "MANIFEST_BLOB_UNKNOWN"),
     errors.ChildrenMissing: (400, "MANIFEST_BLOB_UNKNOWN"),
     errors.UploadRangeInvalid: (416, "BLOB_UPLOAD_INVALID"),
@@ -81,6 +83,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.Unauthenticated: (401, "UNAUTHORIZED"),
     errors.TokenExpired: (403, "DENIED"),
     errors.TooManyLogins: (429, "TOOMANYREQUESTS"),
+    errors.RateExceeded: (429, "TOOMANYREQUESTS"),
+    errors.TooManyUploads: (429, "TOOMANYREQUESTS"),
     errors.AccessDenied: (403, "DENIED"),
     errors.StorageFull: (503, "UNAVAILABLE"),
     errors.StorageFailed: (503, "UNAVAILABLE"),
@@ -246,6 +250,7 @@ class OCIFace:
         digest = reference if isinstance(reference, Digest) else None
         if isinstance(reference, str):
             tags.insert(0, reference)
+        precondition = _precondition(call.request)
         payload = await call.request.body.read(MAX_MANIFEST_BYTES)
         pushed = await self._images.put(
             call.caller,
@@ -255,6 +260,7 @@ class OCIFace:
             call.request.headers.get("content-type"),
             digest=digest,
             tags=tags,
+            precondition=precondition,
             through=THROUGH,
         )
         headers = [
@@ -357,7 +363,7 @@ class OCIFace:
             status, code = 401, "UNAUTHORIZED"
         if status == 401:  # noqa: PLR2004 - the status itself
             headers.append(("WWW-Authenticate", self._challenge_for(request, challenge or self._challenge)))
-        if isinstance(error, errors.TooManyLogins):
+        if error.retry_after_seconds is not None:
             headers.append(("Retry-After", str(error.retry_after_seconds)))
         if status == 503:  # noqa: PLR2004 - the status itself
             headers.append(("Retry-After", "5"))
@@ -378,6 +384,14 @@ class OCIFace:
 
 
 _Route = Callable[[OCICall], Awaitable[Response]]
+
+
+def _precondition(request: Request) -> preconditions.Precondition | None:
+    try:
+        return preconditions.parse(request.headers.get("if-match"), request.headers.get("if-none-match"))
+    except preconditions.PreconditionInvalid as error:
+        parameter = "If-Match or If-None-Match"
+        raise errors.ParameterInvalid(parameter, str(error)) from None
 
 
 def _span(request: Request) -> tuple[int, int] | None:

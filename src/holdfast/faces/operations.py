@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from holdfast.faces.http import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -24,8 +24,16 @@ _METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
 class Metrics:
     """Counts requests in plain dictionaries, as counting is on the path of every one; labels are a closed set."""
 
-    def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
-        """`gauges`: name -> what it means, and how to read it."""
+    def __init__(
+        self,
+        gauges: dict[str, tuple[str, Callable[[], float]]],
+        counters: dict[str, tuple[str, str, Callable[[], Mapping[str, int]]]] | None = None,
+    ) -> None:
+        """`gauges`: name -> what it means, and how to read it; `counters`: name -> what, by which label, how to read.
+
+        The values of a label are a closed set, known to who counts.
+        """
+        self._counters = counters or {}
         self._requests: dict[tuple[str, str, int], int] = {}
         self._buckets: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
@@ -70,6 +78,11 @@ class Metrics:
         yield sent
         for name, (meaning, read) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, value=read())
+        for name, (meaning, label, counts) in self._counters.items():
+            family = CounterMetricFamily(name, meaning, labels=(label,))
+            for value, count in counts().items():
+                family.add_metric((value,), count)
+            yield family
 
     def render(self) -> bytes:
         """Write the metrics in Prometheus' text format."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core import iam
 from holdfast.core.errors import AccessDenied, TokenExpired, Unauthenticated
 from holdfast.registry.logins import FailedLogins
+from holdfast.registry.rates import RateLimits
 from holdfast.registry.seal import SealBroken
 from holdfast.store import accounts
 
@@ -74,27 +75,32 @@ class Token:
 class Access:
     """Authentication and authorization over the principals in the database."""
 
-    def __init__(self, database: Database, seal: Seal, clock: Callable[[], int]) -> None:
-        """`clock` gives microseconds since the epoch."""
+    def __init__(
+        self, database: Database, seal: Seal, clock: Callable[[], int], *, rates: RateLimits | None = None
+    ) -> None:
+        """`clock` gives microseconds since the epoch; without `rates` everybody may come as often as they like."""
         self._database = database
         self._seal = seal
         self._clock = clock
         self._remembered: OrderedDict[tuple[str, str], tuple[Caller, int]] = OrderedDict()
         self._failures = FailedLogins()
+        self._rates = rates or RateLimits(clock)
 
     # --- who ---------------------------------------------------------------------------------------------------------
 
     def authenticate(self, authorization: str | None, source: str) -> Caller:
         """Turn an Authorization header of the registry protocol (Basic or Bearer) into a caller.
 
-        Raises Unauthenticated, TokenExpired or TooManyLogins.
+        Raises Unauthenticated, TokenExpired, TooManyLogins or RateExceeded.
         """
         if not authorization:
+            self._rates.admit_stranger(source)
             msg = "Not Authorized"
             raise Unauthenticated(msg)
         remembered = self._remembered.get((authorization, source))
         now = self._clock()
         if remembered is not None and now < remembered[1]:
+            self._rates.admit(remembered[0].arn)
             return remembered[0]
         name, password = _credentials(authorization)
         # A token is its own name: one that is worn out must not lock out the others from the same address.
@@ -109,7 +115,9 @@ class Access:
             raise
         except Unauthenticated:
             self._failures.note(source, guessed, now)
+            self._rates.admit_stranger(source)
             raise
+        self._rates.admit(caller.arn)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         self._remembered[authorization, source] = (caller, min(until, now + _REMEMBER_SECONDS * _MICROSECONDS))
@@ -125,6 +133,10 @@ class Access:
         if row is None:
             return None
         return self._caller(row.principal, row.id, source), self._secret(row)
+
+    def admit(self, caller: Caller) -> None:
+        """Count a request of a caller who was not authenticated by `authenticate`. Raises RateExceeded."""
+        self._rates.admit(caller.arn)
 
     def holder(self, arn: str, key_id: str, source: str) -> Caller:
         """Return the principal that holds an access key, for a grant that was sealed for it. Raises Unauthenticated."""

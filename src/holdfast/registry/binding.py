@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.core import mutability
 from holdfast.core.digest import Digest
-from holdfast.core.errors import RepositoryNotFound, TagHeld
+from holdfast.core.errors import PreconditionFailed, RepositoryNotFound, TagHeld
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.mutability import Action
 from holdfast.store import bindings, catalog, entries, manifests
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.manifest import Manifest
     from holdfast.core.mutability import Decision
+    from holdfast.core.preconditions import Precondition
     from holdfast.registry.access import Caller
     from holdfast.store.bindings import Binding, Tombstone
     from holdfast.store.catalog import Registry, Repository
@@ -71,9 +72,20 @@ class Outcome:
 
 
 def bind_tags(
-    txn: Transaction, registry: Registry, repository: Repository, manifest: Manifest, tags: Sequence[str], act: Act
+    txn: Transaction,
+    registry: Registry,
+    repository: Repository,
+    manifest: Manifest,
+    tags: Sequence[str],
+    act: Act,
+    *,
+    precondition: Precondition | None = None,
 ) -> Outcome:
-    """Make tags name a manifest that the repository has: all of them, or none when one is refused."""
+    """Make tags name a manifest that the repository has: all of them, or none when one is refused.
+
+    Raises PreconditionFailed when a tag does not meet the push's condition. A refusal comes before it: a condition is
+    of no account where the push would not be done without it either (RFC 9110 section 13.2.1).
+    """
     judged = [(tag, *_judge(txn, registry, repository, manifest, tag)) for tag in dict.fromkeys(tags)]
     decisions = tuple((tag, decision) for tag, decision, _, _ in judged)
     refusals = tuple(
@@ -84,6 +96,7 @@ def bind_tags(
     for refusal in refusals:
         _record_refusal(txn, registry, manifest, refusal, act)
     if not refusals:
+        _require(precondition, manifest, judged)
         for tag, decision, bound, tombstone in judged:
             _apply(txn, registry, repository, manifest, tag, (decision, bound, tombstone), act)
     return Outcome(decisions, refusals)
@@ -141,6 +154,17 @@ def _judge(
         appends=bound is not None and _appends(txn, repository, manifest, bound),
     )
     return decision, bound, tombstone
+
+
+def _require(
+    precondition: Precondition | None,
+    manifest: Manifest,
+    judged: Sequence[tuple[str, Decision, Binding | None, Tombstone | None]],
+) -> None:
+    for tag, _, bound, _ in judged if precondition is not None else ():
+        names = Digest.parse(bound.digest) if bound is not None else None
+        if precondition is not None and not precondition.holds(names, manifest.digest):
+            raise PreconditionFailed(tag, str(names) if names else None)
 
 
 def _appends(txn: Transaction, repository: Repository, manifest: Manifest, bound: Binding) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.core.mutability import Decision
+    from holdfast.core.preconditions import Precondition
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.repositories import Repositories
     from holdfast.store.bindings import Binding
@@ -85,12 +86,14 @@ class Images:
         *,
         digest: Digest | None = None,
         tags: Sequence[str] = (),
+        precondition: Precondition | None = None,
         through: str,
     ) -> Pushed:
         """Keep a manifest and make the tags name it, all of them or none.
 
         Raises ManifestInvalid, ManifestTooLarge, DigestInvalid (the bytes have another digest), BlobsMissing,
-        ChildrenMissing, RepositoryNotFound, AccessDenied, and TagHeld: then the manifest is kept, and no tag moved.
+        ChildrenMissing, RepositoryNotFound, AccessDenied, PreconditionFailed (of a condition on each of the tags), and
+        TagHeld: then the manifest is kept, and no tag moved.
         """
         self._access.require(caller, registry, "ecr:PutImage", repository)
         algorithm = digest.algorithm if digest else DEFAULT_ALGORITHM
@@ -108,7 +111,7 @@ class Images:
             found = require_repository(txn, registry, repository)
             is_new = _keep(txn, found.id, manifest, act)
             current = catalog.registry(txn, registry.id)
-            return is_new, bind_tags(txn, current, found, manifest, tags, act)
+            return is_new, bind_tags(txn, current, found, manifest, tags, act, precondition=precondition)
 
         is_new, outcome = await self._database.write(job)
         if outcome.refusals:

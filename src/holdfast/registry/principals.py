@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core import iam
-from holdfast.core.errors import ParameterInvalid, PolicyRefused, PrincipalExists, PrincipalNotFound
+from holdfast.core.errors import LastAdministrator, ParameterInvalid, PolicyRefused, PrincipalExists, PrincipalNotFound
 from holdfast.registry.access import new_access_key_id, new_secret
 from holdfast.registry.binding import Act
 from holdfast.store import accounts, entries
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from holdfast.registry.access import Access, Caller
     from holdfast.store.catalog import Registry
-    from holdfast.store.database import Database, Transaction
+    from holdfast.store.database import Database, Reader, Transaction
 
 ADMINISTRATOR = "administrator"
 """Name of the principal that the first start makes."""
+
+_OF_AN_ADMINISTRATOR = ("holdfast:CreatePrincipal", "holdfast:CreateAccessKey")
+_PAGE = 100
 
 
 class Principals:
@@ -92,13 +95,17 @@ class Principals:
         return row
 
     async def delete(self, caller: Caller, registry: Registry, name: str, *, through: str) -> None:
-        """Delete a principal, its access keys and thereby every token made from them."""
+        """Delete a principal, its access keys and thereby every token made from them. Raises LastAdministrator."""
         self._access.require(caller, registry, "holdfast:DeletePrincipal")
         act = Act(caller, self._clock(), through)
 
         def job(txn: Transaction) -> None:
-            if not accounts.delete_principal(txn, arn_of(registry.account_id, name)):
+            arn = arn_of(registry.account_id, name)
+            before = is_administrator(txn, arn)
+            if not accounts.delete_principal(txn, arn):
                 raise _no_principal(name)
+            if before:
+                require_administrator(txn, name)
             entries.append(txn, registry.id, EntryKind.PRINCIPAL_DELETED, act.body(name=name))
 
         await self._database.write(job)
@@ -130,14 +137,19 @@ class Principals:
         return key_id, secret
 
     async def delete_key(self, caller: Caller, registry: Registry, key_id: str, *, through: str) -> None:
-        """Delete an access key, and thereby every token made from it."""
+        """Delete an access key, and thereby every token made from it. Raises LastAdministrator."""
         self._access.require(caller, registry, "holdfast:DeleteAccessKey")
         act = Act(caller, self._clock(), through)
 
         def job(txn: Transaction) -> None:
-            if not accounts.delete_access_key(txn, key_id):
+            row = accounts.access_key(txn, key_id)
+            if row is None:
                 msg = f"The access key '{key_id}' does not exist."
                 raise PrincipalNotFound(msg)
+            before = is_administrator(txn, row.principal)
+            accounts.delete_access_key(txn, key_id)
+            if before:
+                require_administrator(txn, row.principal.rpartition("/")[2])
             entries.append(txn, registry.id, EntryKind.ACCESS_KEY_DELETED, act.body(deleted_key=key_id))
 
         await self._database.write(job)
@@ -147,6 +159,25 @@ class Principals:
 def arn_of(account_id: str, name: str) -> str:
     """Return the ARN of a principal."""
     return f"arn:aws:iam::{account_id}:user/{name}"
+
+
+def is_administrator(reader: Reader, arn: str) -> bool:
+    """Whether a principal may make principals and access keys, and has an access key to do so with."""
+    row = accounts.principal(reader, arn)
+    if row is None or not accounts.access_keys(reader, arn):
+        return False
+    policies = [iam.PolicyDocument.parse(document) for document in json.loads(row.policies)]
+    return all(iam.decide(policies, action, "*").allowed for action in _OF_AN_ADMINISTRATOR)
+
+
+def require_administrator(reader: Reader, name: str) -> None:
+    """Raise LastAdministrator when there is none left, `name` having been the last; to be asked inside the act."""
+    after = ""
+    while page := accounts.principals(reader, after=after, limit=_PAGE):
+        if any(is_administrator(reader, row.arn) for row in page):
+            return
+        after = page[-1].arn
+    raise LastAdministrator(name)
 
 
 def _no_principal(name: str) -> PrincipalNotFound:

@@ -18,6 +18,7 @@ from holdfast.core.errors import (
     DigestInvalid,
     LayerAlreadyExists,
     LayerPartTooSmall,
+    TooManyUploads,
     UploadBusy,
     UploadEmpty,
     UploadNotFound,
@@ -48,7 +49,13 @@ MAX_OPEN_SESSIONS: Final = 256
 """Sessions whose file stays open between requests; others are opened, and hashed, again when they go on."""
 
 SESSION_SECONDS: Final = 7 * 24 * 3600
-"""A session that was begun longer ago is swept away."""
+"""A session that was begun longer ago is swept away, by default. Source: CNCF distribution's `uploadpurging`, 168 h."""
+
+MAX_SESSIONS_PER_PRINCIPAL: Final = 2_000
+"""Sessions of one principal at one time, by default: four hundred pushes of five layers each, all at once."""
+
+RETRY_SECONDS: Final = 60
+"""What one with too many sessions is told to wait: about what the pushes under way need to finish."""
 
 _MICROSECONDS: Final = 1_000_000
 
@@ -73,24 +80,31 @@ class Uploads:
         access: Access,
         repositories: Repositories,
         clock: Callable[[], int],
+        *,
+        max_sessions: int = MAX_SESSIONS_PER_PRINCIPAL,
+        session_seconds: int = SESSION_SECONDS,
     ) -> None:
-        """`clock` gives microseconds since the epoch."""
+        """`clock` gives microseconds since the epoch; `max_sessions` is how many a principal may have open."""
         self._database = database
         self._store = store
         self._access = access
         self._repositories = repositories
         self._clock = clock
+        self._max_sessions = max_sessions
+        self._session_seconds = session_seconds
         self._open: OrderedDict[str, StagedFile] = OrderedDict()
         self._busy: set[str] = set()
 
     async def start(self, caller: Caller, registry: Registry, repository: str, *, through: str) -> Upload:
-        """Begin a session. Raises RepositoryNotFound, AccessDenied."""
+        """Begin a session. Raises RepositoryNotFound, AccessDenied, TooManyUploads."""
         self._access.require(caller, registry, "ecr:InitiateLayerUpload", repository)
         await self._repositories.ensure(caller, registry, repository, through=through)
         identity, now = str(uuid.uuid4()), self._clock()
 
         def job(txn: Transaction) -> Upload:
             found = require_repository(txn, registry, repository)
+            if content.has_uploads(txn, caller.arn, self._max_sessions):
+                raise TooManyUploads(self._max_sessions, RETRY_SECONDS)
             upload = Upload(identity, found.id, caller.arn, None, now)
             content.insert_upload(txn, upload)
             return upload
@@ -211,7 +225,7 @@ class Uploads:
         return len(self._old())
 
     def _old(self) -> list[Upload]:
-        before = self._clock() - SESSION_SECONDS * _MICROSECONDS
+        before = self._clock() - self._session_seconds * _MICROSECONDS
         found = content.uploads_before(self._database, before, limit=1_000)
         return [one for one in found if one.id not in self._busy]
 

@@ -167,6 +167,11 @@ def upload(reader: Reader, identity: str) -> Upload | None:
     return Upload(*cast("tuple[Any, ...]", row)) if row else None
 
 
+def has_uploads(reader: Reader, principal: str, count: int) -> bool:
+    """Whether a principal has at least so many upload sessions, `count` being 1 or more."""
+    return reader.row("SELECT 1 FROM uploads WHERE principal = ? LIMIT 1 OFFSET ?", principal, count - 1) is not None
+
+
 def note_short_part(txn: Transaction, identity: str, end: int) -> None:
     """Note where a part ended that was shorter than ECR's least part size."""
     txn.run("UPDATE uploads SET short_part_end = ? WHERE id = ?", end, identity)

@@ -1,0 +1,3 @@
+-- Limits: how many upload sessions a principal has open.
+
+CREATE INDEX uploads_of_principal ON uploads (principal);
