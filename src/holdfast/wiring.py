@@ -27,6 +27,7 @@ from holdfast.registry.history import History
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
 from holdfast.registry.principals import Principals
+from holdfast.registry.quotas import Quotas
 from holdfast.registry.rates import RateLimits
 from holdfast.registry.registries import Registries
 from holdfast.registry.repositories import Repositories
@@ -135,6 +136,7 @@ class Holdfast:
                 repositories=repositories,
                 images=images,
                 pages=ImagePages(self._database, access, clock),
+                quotas=Quotas(self._database, access, clock),
                 blobs=blobs,
                 uploads=self._uploads,
                 principals=principals,

@@ -222,8 +222,11 @@ IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
     "CreatePrincipal": {"name": "mallory", "policies": [policy(allow("*"))]},
     "DeleteAccessKey": {"accessKeyId": KEY_ID},
     "DeletePrincipal": {"name": "administrator"},
+    "GetQuotas": {},
     "GetRegistrySettings": {},
     "ListPrincipals": {},
+    "ListUsage": {},
+    "PutQuotas": {"images": 7},
     "PutRegistrySettings": {"deletedTags": "free"},
 }
 

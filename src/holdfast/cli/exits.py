@@ -77,6 +77,7 @@ _API: Final[dict[str, tuple[Exit, str | None]]] = {
     "ImageTagAlreadyExistsException": (Exit.REFUSED, "Use a new tag; the old one keeps its digest."),
     "RepositoryNotEmptyException": (Exit.REFUSED, "Add --force to delete its images with it."),
     "LastAdministratorException": (Exit.REFUSED, None),
+    "LimitExceededException": (Exit.REFUSED, None),
     "InvalidParameterException": (Exit.USAGE, None),
     "ValidationException": (Exit.USAGE, None),
     "RepositoryNotFoundException": (Exit.UNFINISHED, "See what there is: holdfast repo list"),

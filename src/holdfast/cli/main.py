@@ -22,7 +22,7 @@ SECTIONS: Final = {
     "Server": ("serve", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
     "Images": ("push", "pull"),
-    "People and settings": ("user", "settings"),
+    "People and settings": ("user", "settings", "quota"),
 }
 """The commands as the help lists them."""
 
@@ -38,6 +38,7 @@ PLACES: Final = {
     "pull": "holdfast.cli.image:pull",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",
+    "quota": "holdfast.cli.quota:quota",
 }
 """Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""
 

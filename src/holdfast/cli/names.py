@@ -25,6 +25,11 @@ def repository(_context: click.Context, _parameter: click.Parameter, value: str)
         raise click.BadParameter(error.message + _host_hint(value)) from None
 
 
+def repository_if_any(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check the name of a repository, if one was given."""
+    return None if value is None else repository(context, parameter, value)
+
+
 def tag(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Check a tag, if one was given."""
     try:

@@ -327,6 +327,17 @@ class TooManyUploads(HoldfastError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class QuotaExceeded(HoldfastError):
+    """More than a quota of the registry or of the repository allows; nothing was stored."""
+
+    def __init__(self, whose: str, resource: str, *, most: int, used: int, more: int) -> None:
+        super().__init__(
+            f"The {whose} may have at most {most} {resource} and has {used}; {more} more would be too many. "
+            "Nothing was stored. Delete what is not needed, or ask an administrator: holdfast quota set --help",
+            {"whose": whose, "resource": resource, "most": most, "used": used, "more": more},
+        )
+
+
 class UploadAborted(HoldfastError):
     """The client went away, or stalled past its deadline, in the middle of a body."""
 

@@ -84,6 +84,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.UploadEmpty: ("EmptyUploadException", INVALID),
     errors.LayerPartTooSmall: ("LayerPartTooSmallException", INVALID),
     errors.BlobTooLarge: (INVALID,),
+    errors.QuotaExceeded: ("LimitExceededException", INVALID),
     errors.UploadAborted: (INVALID,),
     errors.Unauthenticated: ("UnrecognizedClientException",),
     errors.TokenExpired: ("UnrecognizedClientException",),

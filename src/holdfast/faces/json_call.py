@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
     from holdfast.registry.principals import Principals
+    from holdfast.registry.quotas import Quotas
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.seal import Seal
@@ -46,6 +47,7 @@ class UseCases:
     repositories: Repositories
     images: Images
     pages: ImagePages
+    quotas: Quotas
     blobs: Blobs
     uploads: Uploads
     principals: Principals

@@ -79,6 +79,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.UploadEmpty: (400, "BLOB_UPLOAD_INVALID"),
     errors.LayerPartTooSmall: (400, "SIZE_INVALID"),
     errors.BlobTooLarge: (413, "SIZE_INVALID"),
+    errors.QuotaExceeded: (403, "DENIED"),
     errors.UploadAborted: (400, "BLOB_UPLOAD_INVALID"),
     errors.Unauthenticated: (401, "UNAUTHORIZED"),
     errors.TokenExpired: (403, "DENIED"),

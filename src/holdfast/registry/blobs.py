@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.digest import Digest
 from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible
 from holdfast.registry.binding import require_repository
+from holdfast.registry.quotas import give_blob
 from holdfast.store import catalog, content
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Blobs:
                 identity = catalog.repository_id(txn, registry.id, name)
                 blob = content.blob(txn, identity, str(digest)) if identity is not None else None
                 if blob is not None and self._is_there(blob):
-                    content.lease_blob(txn, target.id, str(digest), until=now + LEASE_MICROSECONDS)
+                    give_blob(txn, target.id, blob, until=now + LEASE_MICROSECONDS)
                     return True
             return False
 

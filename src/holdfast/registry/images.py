@@ -26,7 +26,9 @@ from holdfast.core.errors import (
 )
 from holdfast.core.manifest import Kind, Manifest
 from holdfast.core.manifest import parse as parse_manifest
+from holdfast.core.quota import Amount
 from holdfast.registry.binding import Act, Outcome, Refusal, bind_tags, require_repository, unbind
+from holdfast.registry.quotas import require_room
 from holdfast.store import bindings, catalog, content, manifests
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ class Images:
         """Keep a manifest and make the tags name it, all of them or none.
 
         Raises ManifestInvalid, ManifestTooLarge, DigestInvalid (the bytes have another digest), BlobsMissing,
-        ChildrenMissing, RepositoryNotFound, AccessDenied, PreconditionFailed (of a condition on each of the tags), and
-        TagHeld: then the manifest is kept, and no tag moved.
+        ChildrenMissing, RepositoryNotFound, AccessDenied, QuotaExceeded, PreconditionFailed (of a condition on each of
+        the tags), and TagHeld: then the manifest is kept, and no tag moved.
         """
         self._access.require(caller, registry, "ecr:PutImage", repository)
         algorithm = digest.algorithm if digest else DEFAULT_ALGORITHM
@@ -241,6 +243,7 @@ def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) ->
     """Write the manifest unless it is there, its parts being there with the sizes that it says."""
     if manifests.image(txn, repository_id, str(manifest.digest)) is not None:
         return False
+    require_room(txn, repository_id, Amount(images=1, bytes=len(manifest.payload)))
     image_bytes = _blob_bytes(txn, repository_id, manifest)
     if manifest.kind is Kind.INDEX:
         image_bytes = _largest_child(txn, repository_id, manifest)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.errors import LabelInvalid, RepositoryAlreadyExists, RepositoryNotEmpty, TooManyTags
 from holdfast.core.reference import parse_repository_name
 from holdfast.registry.binding import Act, require_repository, unbind
+from holdfast.registry.quotas import require_repository_room
 from holdfast.store import bindings, catalog, entries, manifests
 from holdfast.store.entries import EntryKind
 
@@ -55,7 +56,7 @@ class Repositories:
         tags: Sequence[tuple[str, str]] = (),
         through: str,
     ) -> Repository:
-        """Make a repository. Raises NameInvalid, RepositoryAlreadyExists, AccessDenied."""
+        """Make a repository. Raises NameInvalid, RepositoryAlreadyExists, QuotaExceeded, AccessDenied."""
         parse_repository_name(name)
         self._access.require(caller, registry, "ecr:CreateRepository", name)
         if tags:
@@ -66,6 +67,7 @@ class Repositories:
         def job(txn: Transaction) -> Repository:
             if catalog.repository_id(txn, registry.id, name) is not None:
                 raise RepositoryAlreadyExists(name, registry.account_id)
+            require_repository_room(txn, registry)
             made = catalog.insert_repository(
                 txn,
                 registry.id,

@@ -18,6 +18,7 @@ from holdfast.core.errors import (
     DigestInvalid,
     LayerAlreadyExists,
     LayerPartTooSmall,
+    QuotaExceeded,
     TooManyUploads,
     UploadBusy,
     UploadEmpty,
@@ -25,8 +26,10 @@ from holdfast.core.errors import (
     UploadRangeInvalid,
     UploadSizeInvalid,
 )
+from holdfast.core.quota import Amount
 from holdfast.registry.binding import require_repository
 from holdfast.registry.blobs import LEASE_MICROSECONDS
+from holdfast.registry.quotas import give_blob, require_room, room_bytes
 from holdfast.store import content
 from holdfast.store.content import Blob, Upload
 
@@ -132,13 +135,15 @@ class Uploads:
 
         `span` is the first and last byte that the client says it sends; it must begin where the session ends and fit
         what comes. `is_part`: ECR's rule applies that only the last part may be short. When the client goes away, what
-        came is kept, and the session goes on from there.
+        came is kept, and the session goes on from there. With QuotaExceeded the session ends, but for a part's.
         """
         self._access.require(caller, registry, "ecr:UploadLayerPart", repository)
         upload = self._session(caller, registry, repository, upload_id)
         async with self._claimed(upload_id) as staged:
             start = staged.size_bytes
-            await self._receive(staged, incoming, span)
+            # AWS's clients send a part again after LimitExceededException: the session must still be there for it.
+            async with self._dropped_on(() if is_part else QuotaExceeded, upload):
+                await self._receive(upload, staged, incoming, span)
             await self._store.sync(staged)
             if is_part and upload.short_part_end is None and staged.size_bytes - start < LEAST_PART_BYTES:
                 end = staged.size_bytes
@@ -163,7 +168,7 @@ class Uploads:
         upload = Upload(str(uuid.uuid4()), found.id, caller.arn, None, self._clock())
         async with self._claimed(upload.id) as staged:
             try:
-                await self._receive(staged, incoming, None)
+                await self._receive(upload, staged, incoming, None, digest)
                 return await self._commit(upload, staged, digest)
             finally:
                 await self._drop(upload.id)
@@ -182,23 +187,22 @@ class Uploads:
     ) -> Blob:
         """Add the last bytes, if any, and turn the session into a blob of the repository.
 
-        Raises DigestInvalid when the bytes hash to another digest: the session is gone then, as nothing can mend it.
+        Raises DigestInvalid when the bytes hash to another digest, and QuotaExceeded: the session is gone then, as
+        nothing can mend it.
         """
         self._access.require(caller, registry, "ecr:CompleteLayerUpload", repository)
         upload = self._session(caller, registry, repository, upload_id)
         async with self._claimed(upload_id) as staged:
             if incoming is not None:
-                await self._receive(staged, incoming, span)
+                async with self._dropped_on(QuotaExceeded, upload):
+                    await self._receive(upload, staged, incoming, span, digest)
             if in_parts:
                 _check_parts(upload, staged.size_bytes)
                 if content.blob(self._database, upload.repository_id, str(digest)) is not None:
                     await self._forget(upload_id)
                     raise LayerAlreadyExists(str(digest), repository, registry.account_id)
-            try:
+            async with self._dropped_on((DigestInvalid, QuotaExceeded), upload):
                 return await self._commit(upload, staged, digest)
-            except DigestInvalid:
-                await self._forget(upload_id)
-                raise
 
     async def _commit(self, upload: Upload, staged: StagedFile, digest: Digest) -> Blob:
         size = staged.size_bytes
@@ -208,7 +212,11 @@ class Uploads:
             msg = f"The {size} bytes received do not hash to {digest}; the upload was dropped. Send it anew."
             raise DigestInvalid(msg, {"digest": str(digest), "received_bytes": size})
         self._open.pop(upload.id, None)
-        kept = await self._record(upload, Blob(str(digest), size, generation), existing)
+        try:
+            kept = await self._record(upload, Blob(str(digest), size, generation), existing)
+        except QuotaExceeded:
+            await self._store.delete(digest, generation)
+            raise
         if kept.generation != generation:
             await self._store.delete(digest, generation)
         return kept
@@ -272,19 +280,39 @@ class Uploads:
             if upload_id not in self._busy:
                 self._open.pop(upload_id).close()
 
-    async def _receive(self, staged: StagedFile, incoming: Incoming, span: tuple[int, int] | None) -> None:
-        start, most = staged.size_bytes, MAX_BLOB_BYTES
-        if span is not None:
-            first, last = span
-            if first != start or last < first:
-                raise UploadRangeInvalid(start)
-            most = last + 1
-            if incoming.length is not None and incoming.length != most - first:
-                msg = f"The range names {most - first} bytes, the body has {incoming.length}."
-                raise UploadSizeInvalid(msg)
+    @asynccontextmanager
+    async def _dropped_on(
+        self, kinds: type[BaseException] | tuple[type[BaseException], ...], upload: Upload
+    ) -> AsyncIterator[None]:
+        """Drop the session, and what it received, when this is raised: nothing can mend it."""
+        try:
+            yield
+        except kinds:
+            await self._forget(upload.id)
+            raise
+
+    async def _receive(
+        self,
+        upload: Upload,
+        staged: StagedFile,
+        incoming: Incoming,
+        span: tuple[int, int] | None,
+        digest: Digest | None = None,
+    ) -> None:
+        """Take the bytes of a request, and no more of them than there may be.
+
+        Room is looked for before the bytes are kept, so that a disk is not filled by what is refused in the end; it is
+        asked for once more, and surely, in the transaction that adds the blob. A blob that the repository has already,
+        where its digest is known, needs none.
+        """
+        start = staged.size_bytes
+        most = MAX_BLOB_BYTES if span is None else _end_of(span, start, incoming.length)
         if start + (incoming.length or 0) > MAX_BLOB_BYTES:
             raise BlobTooLarge(MAX_BLOB_BYTES)
+        known = digest is not None and content.blob(self._database, upload.repository_id, str(digest)) is not None
+        room = None if known else room_bytes(self._database, upload.repository_id)
         coming = start
+        self._require_room(upload, start + (incoming.length or 0), room)
         while pieces := await incoming.pieces():
             coming += sum(map(len, pieces))
             if coming > most:
@@ -292,10 +320,16 @@ class Uploads:
                     raise BlobTooLarge(MAX_BLOB_BYTES)
                 msg = "The body has more bytes than the range names."
                 raise UploadSizeInvalid(msg)
+            self._require_room(upload, coming, room)
             await self._store.append(staged, pieces)
         if span is not None and staged.size_bytes != most:
             msg = f"The range names {most - start} bytes, {staged.size_bytes - start} came; they are kept."
             raise UploadSizeInvalid(msg)
+
+    def _require_room(self, upload: Upload, coming: int, room: int | None) -> None:
+        """Raise QuotaExceeded when more comes than there was room for, and there is no more room by now."""
+        if room is not None and coming > room:
+            require_room(self._database, upload.repository_id, Amount(bytes=coming))
 
     async def _record(self, upload: Upload, blob: Blob, existing: Blob | None) -> Blob:
         """Write the blob and give it to the repository, in one transaction; return the blob as it stands then.
@@ -308,7 +342,7 @@ class Uploads:
         def job(txn: Transaction) -> Blob:
             if not content.insert_blob(txn, blob, at=now) and replaceable and existing is not None:
                 content.replace_blob(txn, existing, blob)
-            content.lease_blob(txn, upload.repository_id, blob.digest, until=now + LEASE_MICROSECONDS)
+            give_blob(txn, upload.repository_id, blob, until=now + LEASE_MICROSECONDS)
             content.delete_upload(txn, upload.id)
             return content.blob_anywhere(txn, blob.digest) or blob
 
@@ -337,6 +371,17 @@ class Uploads:
         if staged is not None:
             staged.close()
         await self._store.discard(upload_id)
+
+
+def _end_of(span: tuple[int, int], start: int, length: int | None) -> int:
+    """Return where a chunk ends that must begin at `start` and be as long as its body."""
+    first, last = span
+    if first != start or last < first:
+        raise UploadRangeInvalid(start)
+    if length is not None and length != last + 1 - first:
+        msg = f"The range names {last + 1 - first} bytes, the body has {length}."
+        raise UploadSizeInvalid(msg)
+    return last + 1
 
 
 def _check_parts(upload: Upload, size: int) -> None:

@@ -26,6 +26,7 @@ class EntryKind(StrEnum):
     REPOSITORY_DELETED = "repository-deleted"
     MUTABILITY_CHANGED = "mutability-changed"
     REGISTRY_CHANGED = "registry-changed"
+    QUOTA_CHANGED = "quota-changed"
     PRINCIPAL_CREATED = "principal-created"
     PRINCIPAL_DELETED = "principal-deleted"
     ACCESS_KEY_CREATED = "access-key-created"

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
+from holdfast.faces.holdfast_operations.quotas import QUOTAS
 from holdfast.faces.holdfast_operations.settings import SETTINGS
 from holdfast.faces.holdfast_operations.tags import TAGS
 
 if TYPE_CHECKING:
     from holdfast.faces.json_call import Operation
 
-HOLDFAST: Final[dict[str, Operation]] = {**TAGS, **SETTINGS, **PRINCIPALS}
+HOLDFAST: Final[dict[str, Operation]] = {**TAGS, **SETTINGS, **QUOTAS, **PRINCIPALS}
 """Operations of our own model."""
