@@ -17,7 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"client", "core"},
     "config": {"core"},
     "wiring": {"config", "core", "store", "registry", "faces"},
-    "cli": {"cli", "client", "config", "core", "faces", "wiring"},
+    "care": {"core", "store", "registry"},
+    "cli": {"cli", "client", "config", "core", "faces", "wiring", "care"},
     "__main__": {"cli"},
 }
 """Part -> parts of Holdfast it may import."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import fcntl
 import logging
 import os
 import ssl
@@ -35,12 +34,12 @@ from holdfast.registry.seal import Seal
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
 from holdfast.store import catalog, failpoints
+from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.sqlite import SQLiteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from holdfast.config import Settings
 
@@ -104,10 +103,11 @@ class Holdfast:
         settings = self.settings
         self._loop = asyncio.get_running_loop()
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _lock(settings.data / "lock")
-        self._database = SQLiteDatabase(settings.data / "holdfast.db", on_failure=self._on_failure)
+        self._directory = DataDirectory(settings.data)
+        self._lock = self._directory.lock()
+        self._database = SQLiteDatabase(self._directory.database, on_failure=self._on_failure)
         self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure)
-        seal = Seal.at(settings.data / "seal.key")
+        seal = Seal.at(self._directory.seal_key)
         clock, leases = self._clock, self._lease_clock
         registry = await self._database.write(
             lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
@@ -252,18 +252,6 @@ def _router(oci: OCIFace, ecr: ECRFace, operations: OperationsFace) -> Handler:
         return Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"there is nothing here\n")
 
     return answer
-
-
-def _lock(path: Path) -> int:
-    """Take the data directory for this process alone; the lock goes with the process, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        msg = f"Another server is using the data directory {path.parent}; stop it, or choose another --data."
-        raise ConfigurationInvalid(msg) from None
-    return descriptor
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -133,10 +133,7 @@ class Through:
 
     def guarded(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every guarded row, by table."""
-        return {
-            table: self.rows(f"SELECT {rowid} * FROM {table} ORDER BY 1, 2")  # noqa: S608 - names from the table above
-            for table, rowid in GUARDED.items()
-        }
+        return {table: self.rows(f"SELECT {rowid} * FROM {table} ORDER BY 1, 2") for table, rowid in GUARDED.items()}
 
     def v1(self) -> tuple[Any, ...]:
         """Return what the held tag names, as the product finds it."""

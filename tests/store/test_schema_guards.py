@@ -458,10 +458,10 @@ def test_the_rule_and_its_guard_agree_on_what_may_grow(scratch: apsw.Connection,
 
 def test_every_guarded_table_refuses_to_lose_rows(file: Through) -> None:
     for table in ("registries", "repositories", "bindings", "tombstones", "entries"):
-        count = f"SELECT count(*) FROM {table}"  # noqa: S608 - names from the line above
+        count = f"SELECT count(*) FROM {table}"
         before: Any = file.rows(count)
         with pytest.raises(Refused):
-            file.run(f"DELETE FROM {table}")  # noqa: S608 - as above
+            file.run(f"DELETE FROM {table}")
         assert file.rows(count) == before
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {
     "Server": ("serve", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
+    "Care": ("fsck",),
     "Images": ("push", "pull"),
     "People and settings": ("user", "settings", "quota"),
 }
@@ -30,6 +31,7 @@ PLACES: Final = {
     "serve": "holdfast.cli.serve:serve",
     "demo": "holdfast.cli.demo:demo",
     "gc": "holdfast.cli.gc:gc",
+    "fsck": "holdfast.cli.fsck:fsck",
     "repo": "holdfast.cli.repo:repo",
     "tags": "holdfast.cli.tags:tags",
     "tag": "holdfast.cli.tag:tag",

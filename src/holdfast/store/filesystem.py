@@ -116,7 +116,7 @@ class FilesystemBlobs:
     def _sync_staged(self, staged: StagedFile) -> None:
         staged.sync()
         if not staged.is_named:
-            _sync_folder(os.path.dirname(staged.path))  # the bytes are durable; their name is only now
+            sync_folder(os.path.dirname(staged.path))  # the bytes are durable; their name is only now
             staged.is_named = True
         reach("upload.after-sync")
 
@@ -130,7 +130,7 @@ class FilesystemBlobs:
         path = self._blob_path(digest, generation)
         os.link(staged.path, path, follow_symlinks=False)
         reach("blob.after-link")
-        _sync_folder(os.path.dirname(path))
+        sync_folder(os.path.dirname(path))
         reach("blob.after-folder-sync")
         staged.close()
         _unlink(staged.path)
@@ -175,9 +175,7 @@ class FilesystemBlobs:
             return
         self.damaged += 1
         _LOGGER.error("the stored bytes of %s are damaged; the file was set aside", digest)
-        path = self._blob_path(digest, generation)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(path, self._root / "quarantine" / os.path.basename(path))
+        set_aside(self._root, digest, generation)
 
     def close(self) -> None:
         """Let the threads finish."""
@@ -191,7 +189,7 @@ class FilesystemBlobs:
     # --- the disk ------------------------------------------------------------------------------------------------
 
     def _blob_path(self, digest: Digest, generation: str) -> str:
-        return f"{self._root}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}.{generation}"
+        return blob_path(self._root, digest, generation)
 
     def _staging_path(self, upload_id: str) -> str:
         return f"{self._root}/uploads/{upload_id}"
@@ -206,11 +204,11 @@ class FilesystemBlobs:
             (self._root / one).mkdir(mode=0o700, parents=True, exist_ok=True)
         reach("start.folders-made")
         for algorithm in HEX_LENGTHS:
-            _sync_folder(self._root / "blobs" / algorithm)
-        _sync_folder(self._root / "blobs")
-        _sync_folder(self._root)
+            sync_folder(self._root / "blobs" / algorithm)
+        sync_folder(self._root / "blobs")
+        sync_folder(self._root)
         with contextlib.suppress(PermissionError):  # the folder above is somebody else's
-            _sync_folder(self._root.parent)
+            sync_folder(self._root.parent)
 
     async def _in_thread(self, function: Callable[..., T], *values: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *values)
@@ -407,12 +405,25 @@ class VerifyingReader(BlobReader):
         self._verification.conclude()
 
 
+def blob_path(root: Path | str, digest: Digest, generation: str) -> str:
+    """Return where the file of a blob lies."""
+    return f"{root}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}.{generation}"
+
+
+def set_aside(root: Path, digest: Digest, generation: str) -> None:
+    """Move a damaged file into quarantine: nothing serves it there, and it stays as evidence."""
+    path = blob_path(root, digest, generation)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, root / "quarantine" / os.path.basename(path))
+
+
 def _unlink(path: str | Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
-def _sync_folder(path: str | Path) -> None:
+def sync_folder(path: str | Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -16,7 +16,7 @@ import logging
 import queue
 import threading
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import apsw
 
@@ -31,7 +31,8 @@ from holdfast.core.errors import (
 from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from importlib.resources.abc import Traversable
     from pathlib import Path
 
     from holdfast.store.database import Row, Transaction, Value
@@ -149,6 +150,65 @@ class SQLiteDatabase:
                 self._writer.execute("ROLLBACK")
 
 
+class SQLiteFile:
+    """A database file for care: read beside a server, or examined and repaired while none runs."""
+
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        """Open a file that is there. Raises ConfigurationInvalid when its schema is another than this program's."""
+        _check_version()
+        with _damage_told():
+            self._connection = _connect(path, read_only=not writable)
+            self.schema = int(self._connection.pragma("user_version"))
+        self._statements = _Statements(self._connection)
+
+    def rows(self, statement: str, *values: Value) -> list[Row]:
+        """Return all rows. Raises StorageFailed where the file is damaged."""
+        with _damage_told():
+            return self._statements.rows(statement, *values)
+
+    def row(self, statement: str, *values: Value) -> Row | None:
+        """Return the first row, or None. Raises StorageFailed where the file is damaged."""
+        with _damage_told():
+            return self._statements.row(statement, *values)
+
+    def run(self, statement: str, *values: Value) -> int:
+        """Run a statement that writes; return how many rows it changed."""
+        with _damage_told():
+            return self._statements.run(statement, *values)
+
+    def require_current_schema(self) -> None:
+        """Raise ConfigurationInvalid when the schema is another than this program's."""
+        newest = len(_scripts())
+        if self.schema != newest:
+            todo = "run: holdfast migrate" if self.schema < newest else "use the Holdfast that wrote it, or a newer one"
+            msg = f"The database has schema {self.schema}; this program knows {newest}: {todo}."
+            raise ConfigurationInvalid(msg)
+
+    def damage(self) -> Iterator[str]:
+        """Tell what SQLite itself finds wrong: broken pages and indexes, references to rows that are not there."""
+        for row in self.rows("PRAGMA integrity_check(100)"):
+            if row[0] != "ok":
+                yield str(cast("str", row[0]))
+        for table, identity, parent, _ in self.rows("PRAGMA foreign_key_check"):
+            yield f"row {identity!r} of {table!r} refers to a row of {parent!r} that is not there"
+
+    def change(self, job: Callable[[Transaction], T]) -> T:
+        """Run a job in one transaction, durable when this returns."""
+        with _damage_told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = job(self)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
 class _Job:
     __slots__ = ("error", "future", "loop", "result", "run")
 
@@ -218,6 +278,16 @@ def _settle(batch: list[_Job]) -> None:
             job.future.set_result(job.result)
 
 
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except apsw.Error as error:
+        msg = f"The database cannot be read: {error}"
+        raise StorageFailed(msg) from error
+
+
 def _failed(cause: BaseException) -> HoldfastError:
     msg = "The registry's database refused a commit, and the server stops writing. Ask its operator."
     error = StorageFailed(msg)
@@ -258,12 +328,14 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     return connection
 
 
+def _scripts() -> list[Traversable]:
+    found = resources.files("holdfast.store.schema.sqlite").iterdir()
+    return sorted((one for one in found if one.name.endswith(".sql")), key=lambda one: one.name)
+
+
 def _migrate(connection: apsw.Connection) -> None:
     """Apply the numbered scripts that are missing, each in a transaction; refuse a schema newer than this program."""
-    scripts = sorted(
-        (one for one in resources.files("holdfast.store.schema.sqlite").iterdir() if one.name.endswith(".sql")),
-        key=lambda one: one.name,
-    )
+    scripts = _scripts()
     applied = int(connection.pragma("user_version"))
     if applied > len(scripts):
         msg = f"The data was written by a newer Holdfast (schema {applied}; this one knows {len(scripts)})."
