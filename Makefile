@@ -9,7 +9,7 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop models bench docs lock clean
+.PHONY: help run test lint format conformance interop models bench fuzz docs lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -43,6 +43,9 @@ models: ## Prove the models in docs/models (needs spin and a C compiler)
 bench: $(TEST) ## Measure against other registries in one run (ARGS="--quick")
 	$(PIP) install -r bench/requirements.txt
 	$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(TEST) ## Fuzz every parser, a minute each (ARGS="--minutes 15 --target manifest")
+	$(BIN)/python -m fuzz $(ARGS)
 
 docs: $(TEST) ## Write docs/reference anew from the tables
 	$(BIN)/python -m holdfast.cli.reference docs/reference
