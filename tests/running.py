@@ -152,7 +152,12 @@ def settings(data: Path, **overrides: str | None) -> config.Settings:
 
 
 @contextlib.contextmanager
-def running(wanted: config.Settings, *, clock: Callable[[], int] = microseconds_now) -> Iterator[RunningServer]:
+def running(
+    wanted: config.Settings,
+    *,
+    clock: Callable[[], int] = microseconds_now,
+    lease_clock: Callable[[], int] | None = None,
+) -> Iterator[RunningServer]:
     """Run a server until the block ends; its thread and sockets are gone then."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="holdfast-under-test")
@@ -160,7 +165,7 @@ def running(wanted: config.Settings, *, clock: Callable[[], int] = microseconds_
     server: Holdfast | None = None
 
     async def make() -> Holdfast:
-        made = Holdfast(wanted, clock=clock)
+        made = Holdfast(wanted, clock=clock, lease_clock=lease_clock)
         await made.start()
         return made
 

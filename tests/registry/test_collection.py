@@ -1,10 +1,8 @@
-"""The collection removes what nobody needs and nothing that anybody was told of."""
+"""The collection removes what nobody needs and nothing that anybody was told of. Its storm: tests/torture/storm.py."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -148,60 +146,6 @@ def test_a_pushed_again_blob_is_not_hit_by_the_collection_of_the_old_one(
         collect(own)
         assert push_blob(client, "t/a", b"comes and goes") == digest
         assert client("GET", f"/v2/t/a/blobs/{digest}").body == b"comes and goes"
-
-
-@pytest.mark.slow
-def test_a_storm_of_pushes_and_collections_loses_nothing(  # noqa: C901 - four kinds of threads, told in one place
-    own: RunningServer, clock: SettableClock
-) -> None:
-    """Blobs are shared, asked for, skipped, mounted and deleted while leases end and collections run."""
-    layers = [bytes([number]) * 500 for number in range(6)]
-    failures: list[str] = []
-    stop = threading.Event()
-
-    def pusher(seed: int) -> None:
-        chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-        client = own.client()
-        for number in range(60):
-            repository = f"t/{chance.choice('ab')}"
-            wanted = image(*chance.sample(layers, 2), config=b'{"n":%d}' % chance.randrange(4))
-            for blob in wanted.blobs:
-                digest = sha256(blob)
-                if client("HEAD", f"/v2/{repository}/blobs/{digest}").status == 200:
-                    continue
-                other = "t/b" if repository == "t/a" else "t/a"
-                if client("POST", f"/v2/{repository}/blobs/uploads/?mount={digest}&from={other}").status == 201:
-                    continue
-                push_blob(client, repository, blob)
-            answer = put(client, repository, f"v{number}-{seed}", wanted)
-            if answer.status != 201:
-                failures.append(f"{answer.status} {answer.body!r}")
-            if chance.random() < 0.7:
-                client("DELETE", f"/v2/{repository}/manifests/{wanted.digest}")
-        client.close()
-
-    def collector() -> None:
-        while not stop.is_set():
-            collect(own)
-
-    def hurry() -> None:
-        """Let leases end as fast as they may: a push takes far less than half a day."""
-        while not stop.is_set():
-            clock.ahead_seconds += DAY_SECONDS // 60
-            stop.wait(0.05)
-
-    push_blob(own.client(), "t/a", layers[0])
-    push_blob(own.client(), "t/b", layers[1])
-    pushers = [threading.Thread(target=pusher, args=(seed,)) for seed in range(4)]
-    others = [threading.Thread(target=collector), threading.Thread(target=hurry)]
-    for thread in (*pushers, *others):
-        thread.start()
-    for thread in pushers:
-        thread.join()
-    stop.set()
-    for thread in others:
-        thread.join()
-    assert failures == []
 
 
 def test_an_operator_collects_through_the_api(server: RunningServer) -> None:

@@ -1,0 +1,26 @@
+"""The parts of the battery: a literal table. `make test` runs each in its short form, `make torture` in the long."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from torture import (
+    effects,
+    failpoints,
+    histories,
+    machine,
+    power,
+    storm,
+)
+from torture.part import Part
+
+PARTS: Final = (
+    Part("model", "every answer is the reference model's, whatever the order", machine.in_process),
+    Part("model-http", "the same of a process that is killed between requests", machine.over_http),
+    Part("histories", "concurrent pushes, deletes and switches have an order, also over kill -9", histories.with_kills),
+    Part("failpoints", "kill -9 at every named place, then start again", failpoints.kill_at_each),
+    Part("kills", "kill -9 anywhere, again and again, also in a start", failpoints.kill_again_and_again),
+    Part("effects", "the n-th effect on the disk fails: lost, kept, short, for good", effects.sweep),
+    Part("power", "power cuts on a simulated disk that loses all it may", power.cuts),
+    Part("storm", "push, mount, HEAD-then-skip, delete and collect at once", storm.rage),
+)
