@@ -79,8 +79,8 @@ def inspect(data: Path) -> Found:
         wrong += _gaps([int(number) for (number,) in connection.execute("SELECT sequence FROM entries ORDER BY 1")])
         found.tags = {(name, tag): digest for name, tag, digest in connection.execute(_LIVE)}
         live = "JOIN repositories r ON r.id = x.repository_id WHERE r.deleted_at IS NULL"
-        found.links = set(connection.execute(f"SELECT r.name, x.digest FROM repository_blobs x {live}"))  # noqa: S608
-        found.manifests = set(connection.execute(f"SELECT r.name, x.digest FROM manifests x {live}"))  # noqa: S608
+        found.links = set(connection.execute(f"SELECT r.name, x.digest FROM repository_blobs x {live}"))
+        found.manifests = set(connection.execute(f"SELECT r.name, x.digest FROM manifests x {live}"))
         statement = "SELECT name, tag_mutability FROM repositories WHERE deleted_at IS NULL"
         found.modes = dict(connection.execute(statement))
     finally:
