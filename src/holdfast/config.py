@@ -34,6 +34,7 @@ class Settings:
     bootstrap_secret_access_key: str | None
     tls_cert: Path | None
     tls_key: Path | None
+    upstream_ca: Path | None
     create_on_push: str | None
     login: str
     log_level: str
@@ -120,10 +121,17 @@ TABLE: Final = (
     Setting("tls_cert", None, Path, "Certificate chain (PEM) to serve TLS with."),
     Setting("tls_key", None, Path, "Private key (PEM) of the certificate."),
     Setting(
+        "upstream_ca",
+        None,
+        Path,
+        "Certificates (PEM) to trust instead of the system's when this server speaks to other registries.",
+    ),
+    Setting(
         "create_on_push",
         None,
         _one_of("MUTABLE", "IMMUTABLE"),
-        "Make the repository of a push that is not there, with this tag mutability. Unset, as in ECR, none is made.",
+        "Make the repository of a push that is not there and that no creation template is for, with this tag "
+        "mutability. Unset, as in ECR, none is made.",
     ),
     Setting(
         "login",

@@ -20,8 +20,10 @@ from holdfast.faces.kept_answers import KeptAnswers
 from holdfast.faces.oci import OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
+from holdfast.outbound import Outbound
 from holdfast.registry.access import Access
 from holdfast.registry.blobs import Blobs
+from holdfast.registry.flows import Flows
 from holdfast.registry.history import History
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
@@ -31,9 +33,10 @@ from holdfast.registry.rates import RateLimits
 from holdfast.registry.registries import Registries
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.seal import Seal
+from holdfast.registry.templates import Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
-from holdfast.store import catalog, failpoints
+from holdfast.store import catalog, failpoints, flows
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.sqlite import SQLiteDatabase
@@ -116,7 +119,8 @@ class Holdfast:
         access = Access(self._database, seal, clock, rates=rates)
         registries = Registries(self._database, access, registry, clock)
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
-        repositories = Repositories(self._database, access, clock, create_on_push=on_push)
+        templates = Templates(self._database, access, clock)
+        repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
         images = Images(self._database, access, repositories, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
@@ -126,9 +130,13 @@ class Holdfast:
         self.made_up_key = await principals.bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
+        self._outbound = Outbound(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
+        joined = (seal, templates, images, blobs, self._uploads, self._outbound, clock)
+        flowing = self._flows = Flows.joined(self._database, access, *joined)
         self._metrics = self._made_metrics()
         kept = KeptAnswers(self._changes, leases)
-        oci = OCIFace(access, registries, repositories, images, blobs, self._uploads, kept, challenge=settings.login)
+        served = (access, registries, repositories, images, blobs, self._uploads, flowing.fetching, kept)
+        oci = OCIFace(*served, challenge=settings.login)
         ecr = ECRFace(
             UseCases(
                 access=access,
@@ -142,6 +150,8 @@ class Holdfast:
                 principals=principals,
                 history=History(self._database, access),
                 upkeep=self.upkeep,
+                templates=templates,
+                flows=flowing,
                 seal=seal,
                 clock=clock,
             )
@@ -173,6 +183,8 @@ class Holdfast:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._collector
         await self._server.stop()
+        await self._flows.stop()
+        self._outbound.close()
         self._uploads.close()
         self._store.close()
         self._database.close()
@@ -187,6 +199,10 @@ class Holdfast:
             {
                 "holdfast_commits": ("Transactions committed since the start.", lambda: self._database.commits // 2),
                 "holdfast_damaged_blobs": ("Files set aside as damaged since the start.", lambda: self._store.damaged),
+                "holdfast_upstream_drifted_tags": (
+                    "Held tags whose upstream names something else by now.",
+                    lambda: flows.count_drifted(self._database),
+                ),
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
             },
             {"holdfast_rate_limited": ("Requests told to wait, by whose.", "whose", lambda: self._rates.refused)},

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 100
 _GENERATED: Final = "<!-- Written by `make docs`; do not edit. -->\n"
-_FAULTS: Final = {"caller": "the caller's", "server": "the server's", "operator": "the operator's"}
+_FAULTS: Final = {
+    "caller": "the caller's",
+    "server": "the server's",
+    "operator": "the operator's",
+    "upstream": "another registry's",
+}
 
 
 def pages() -> dict[str, str]:

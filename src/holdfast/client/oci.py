@@ -80,9 +80,20 @@ def _ignore(_done_bytes: int) -> None:
 class RegistryClient:
     """One registry, spoken to by one user. Not for several threads at once."""
 
-    def __init__(self, address: str, credentials: Credentials | None = None, *, ca_bundle: str | None = None) -> None:
-        """`ca_bundle`: certificates (PEM) to trust instead of the system's. Raises AddressInvalid."""
+    def __init__(
+        self,
+        address: str,
+        credentials: Credentials | None = None,
+        *,
+        ca_bundle: str | None = None,
+        only_pulls: bool = False,
+    ) -> None:
+        """`ca_bundle`: certificates (PEM) to trust instead of the system's. Raises AddressInvalid.
+
+        `only_pulls`: ask for no right to push; some registries refuse to give strangers a token that names one.
+        """
         self._transport = Transport(address, credentials, ca_bundle=ca_bundle)
+        self._rights = "pull" if only_pulls else "pull,push"
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +114,15 @@ class RegistryClient:
         """Log in and see that a registry answers; raises RegistryError."""
         self._transport.request("GET", "/v2/")
 
+    def _scope(self, repository: str, *more: str) -> str:
+        return f"repository:{repository}:{','.join((self._rights, *more))}"
+
     # --- manifests and tags ------------------------------------------------------------------------------------------
 
     def manifest(self, repository: str, reference: str | Digest) -> RemoteManifest:
         """Get a manifest; raises RegistryError, and ContentMismatch when the bytes are not those of the digest."""
         target = _manifest_path(repository, reference)
-        reply = self._transport.request("GET", target, scope=_scope(repository), headers={"Accept": _ACCEPT})
+        reply = self._transport.request("GET", target, scope=self._scope(repository), headers={"Accept": _ACCEPT})
         if len(reply.content) > MAX_MANIFEST_BYTES:
             msg = f"The manifest of {repository} {reference} is larger than {MAX_MANIFEST_BYTES} bytes."
             raise ContentMismatch(msg)
@@ -124,7 +138,7 @@ class RegistryClient:
         """Return the digest of what a tag or digest names, None when it names nothing."""
         target = _manifest_path(repository, reference)
         reply = self._transport.request(
-            "HEAD", target, scope=_scope(repository), headers={"Accept": _ACCEPT}, accept=(_OK, _NOT_FOUND)
+            "HEAD", target, scope=self._scope(repository), headers={"Accept": _ACCEPT}, accept=(_OK, _NOT_FOUND)
         )
         if reply.status == _NOT_FOUND:
             return None
@@ -135,7 +149,7 @@ class RegistryClient:
         reply = self._transport.request(
             "PUT",
             _manifest_path(repository, reference),
-            scope=_scope(repository),
+            scope=self._scope(repository),
             headers={"Content-Type": media_type},
             body=Body.of(payload),
             accept=(_OK, _CREATED, _ACCEPTED),
@@ -148,6 +162,15 @@ class RegistryClient:
             raise ContentMismatch(msg)
         return digest
 
+    def delete_manifest(self, repository: str, reference: str | Digest) -> None:
+        """Delete a tag, or a manifest with its tags; what is not there is deleted already."""
+        self._transport.request(
+            "DELETE",
+            _manifest_path(repository, reference),
+            scope=self._scope(repository, "delete"),
+            accept=(_OK, _ACCEPTED, _NO_CONTENT, _NOT_FOUND),
+        )
+
     def tags(self, repository: str) -> Iterator[str]:
         """List the tags of a repository, page by page."""
         target: str | None = f"/v2/{quote(repository)}/tags/list?n={TAGS_PER_PAGE}"
@@ -157,7 +180,7 @@ class RegistryClient:
                 msg = f"The list of tags of {repository} has no end; the registry's paging is broken."
                 raise RegistryUnreachable(msg)
             seen.add(target)
-            reply = self._transport.request("GET", target, scope=_scope(repository))
+            reply = self._transport.request("GET", target, scope=self._scope(repository))
             yield from _read_tags(reply, repository)
             target = self._next_page(target, reply)
 
@@ -178,7 +201,7 @@ class RegistryClient:
     def has_blob(self, repository: str, digest: Digest) -> bool:
         """Whether the repository has a blob."""
         reply = self._transport.request(
-            "HEAD", f"/v2/{quote(repository)}/blobs/{digest}", scope=_scope(repository), accept=(_OK, _NOT_FOUND)
+            "HEAD", f"/v2/{quote(repository)}/blobs/{digest}", scope=self._scope(repository), accept=(_OK, _NOT_FOUND)
         )
         return reply.status == _OK
 
@@ -192,7 +215,7 @@ class RegistryClient:
     ) -> None:
         """Push a blob, in one piece or in chunks; `on_progress` hears how many bytes of it went out."""
         started = self._transport.request(
-            "POST", f"/v2/{quote(repository)}/blobs/uploads/", scope=_scope(repository), accept=(_ACCEPTED,)
+            "POST", f"/v2/{quote(repository)}/blobs/uploads/", scope=self._scope(repository), accept=(_ACCEPTED,)
         )
         location = self._location(started, self.address)
         try:
@@ -207,7 +230,7 @@ class RegistryClient:
             self._transport.request(
                 "PUT",
                 url,
-                scope=_scope(repository),
+                scope=self._scope(repository),
                 headers={"Content-Type": "application/octet-stream"},
                 body=body,
                 accept=(_CREATED, _NO_CONTENT),
@@ -228,7 +251,7 @@ class RegistryClient:
             reply = self._transport.request(
                 "PATCH",
                 location,
-                scope=_scope(repository),
+                scope=self._scope(repository),
                 headers=headers,
                 body=_slice(content, start, length, on_progress),
                 accept=(_ACCEPTED,),
@@ -246,7 +269,7 @@ class RegistryClient:
     def _cancel(self, repository: str, location: str) -> None:
         """Give the session up; that it may be gone already is no matter."""
         try:
-            self._transport.request("DELETE", location, scope=_scope(repository), accept=(_NO_CONTENT, _NOT_FOUND))
+            self._transport.request("DELETE", location, scope=self._scope(repository), accept=(_NO_CONTENT, _NOT_FOUND))
         except RegistryError:
             return
 
@@ -265,7 +288,7 @@ class RegistryClient:
         """
         hasher, done = new_hasher(digest.algorithm), 0
         target = f"/v2/{quote(repository)}/blobs/{digest}"
-        with self._transport.stream("GET", target, scope=_scope(repository)) as response:
+        with self._transport.stream("GET", target, scope=self._scope(repository)) as response:
             for piece in self._transport.pieces(response):
                 done += len(piece)
                 if size_bytes is not None and done > size_bytes:
@@ -287,10 +310,6 @@ def is_tag_refusal(error: RegistryError) -> bool:
 
 def _slice(content: Content, start: int, length: int, on_progress: Callable[[int], None]) -> Body:
     return Body(length, lambda: itertools.chain(content.pieces(start, length, on_progress)))
-
-
-def _scope(repository: str) -> str:
-    return f"repository:{repository}:pull,push"
 
 
 def _manifest_path(repository: str, reference: str | Digest) -> str:

@@ -164,6 +164,48 @@ class PrincipalNotFound(HoldfastError):
     """No such principal or access key."""
 
 
+class TemplateNotFound(HoldfastError):
+    """No repository creation template of this prefix."""
+
+    def __init__(self, prefix: str, account_id: str) -> None:
+        super().__init__(
+            f"The repository creation template with prefix '{prefix}' does not exist in the registry with id "
+            f"'{account_id}'",
+            {"prefix": prefix},
+        )
+
+
+class PullThroughRuleNotFound(HoldfastError):
+    """No pull-through cache rule of this prefix."""
+
+    def __init__(self, prefix: str, account_id: str) -> None:
+        super().__init__(
+            f"The pull through cache rule with prefix '{prefix}' does not exist in the registry with id '{account_id}'",
+            {"prefix": prefix},
+        )
+
+
+class CredentialNotFound(HoldfastError):
+    """No sealed credential of the name that a rule or a peer gives."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no upstream credential for '{name}'. Set it with: holdfast upstream credential set NAME",
+            {"name": name},
+        )
+
+
+class PeerNotFound(HoldfastError):
+    """No peer is set for this region and account."""
+
+
+class BackfillNotFound(HoldfastError):
+    """No replication backfill of this id."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(f"The replication backfill with id '{identity}' does not exist", {"id": identity})
+
+
 # --- already there, still needed, held -------------------------------------------------------------------------------
 
 
@@ -200,6 +242,53 @@ class LayerAlreadyExists(HoldfastError):
 
 class PrincipalExists(HoldfastError):
     """A second principal of one name."""
+
+
+class TemplateExists(HoldfastError):
+    """A second repository creation template of one prefix."""
+
+    def __init__(self, prefix: str, account_id: str) -> None:
+        super().__init__(
+            f"The repository creation template with prefix '{prefix}' already exists in the registry with id "
+            f"'{account_id}'",
+            {"prefix": prefix},
+        )
+
+
+class PullThroughRuleExists(HoldfastError):
+    """A second pull-through cache rule of one prefix."""
+
+    def __init__(self, prefix: str, account_id: str) -> None:
+        super().__init__(
+            f"A pull through cache rule with prefix '{prefix}' already exists in the registry with id '{account_id}'",
+            {"prefix": prefix},
+        )
+
+
+class LimitExceeded(HoldfastError):
+    """One more of something than a registry may have; the message names the limit."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"A registry can have at most {limit} {what}.", {"limit": limit})
+
+
+class BackfillInProgress(HoldfastError):
+    """A second replication backfill to one region at a time."""
+
+    def __init__(self, region: str) -> None:
+        super().__init__(
+            f"A replication backfill is already in progress for the destination region '{region}'", {"region": region}
+        )
+
+
+class BackfillEnded(HoldfastError):
+    """A replication backfill that has ended cannot be stopped."""
+
+    def __init__(self, identity: str, status: str) -> None:
+        super().__init__(
+            f"The replication backfill with id '{identity}' cannot be stopped in the status {status}",
+            {"id": identity, "status": status},
+        )
 
 
 class ImageAlreadyExists(HoldfastError):
@@ -380,6 +469,32 @@ class RateExceeded(HoldfastError):
 
 class AccessDenied(HoldfastError):
     """A principal without the right; the sentence names the action and the resource."""
+
+
+# --- other registries ------------------------------------------------------------------------------------------------
+
+
+class UpstreamUnsupported(HoldfastError):
+    """An address that cannot be an upstream; the sentence is ECR's."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"The upstream registry URL {url[:300]} is invalid. Specify a valid upstream registry URL and try again",
+            {"url": url[:300]},
+        )
+
+
+class UpstreamFailed(HoldfastError):
+    """An upstream registry did not give what was asked for, and nothing is cached.
+
+    `code` is ECR's: UpstreamAccessDenied, UpstreamTooManyRequests or UpstreamUnavailable.
+    """
+
+    fault: ClassVar[str] = "upstream"
+
+    def __init__(self, message: str, code: str = "UpstreamUnavailable") -> None:
+        super().__init__(message, {"code": code})
+        self.code = code
 
 
 # --- our own trouble -------------------------------------------------------------------------------------------------

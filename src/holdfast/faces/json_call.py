@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from holdfast.faces.http import Request
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.blobs import Blobs
+    from holdfast.registry.flows import Flows
     from holdfast.registry.history import History
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.seal import Seal
+    from holdfast.registry.templates import Templates
     from holdfast.registry.upkeep import Upkeep
     from holdfast.registry.uploads import Uploads
     from holdfast.store.catalog import Registry
@@ -53,6 +55,8 @@ class UseCases:
     principals: Principals
     history: History
     upkeep: Upkeep
+    templates: Templates
+    flows: Flows
     seal: Seal
     clock: Callable[[], int]
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from holdfast.faces.kept_answers import KeptAnswers
     from holdfast.registry.access import Access
     from holdfast.registry.blobs import Blobs
+    from holdfast.registry.fetching import Fetching
     from holdfast.registry.images import Images
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
@@ -61,9 +62,19 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.LayerInaccessible: (404, "BLOB_UNKNOWN"),
     errors.UploadNotFound: (404, "BLOB_UPLOAD_UNKNOWN"),
     errors.PrincipalNotFound: (404, "UNSUPPORTED"),
+    errors.TemplateNotFound: (404, "UNSUPPORTED"),
+    errors.PullThroughRuleNotFound: (404, "UNSUPPORTED"),
+    errors.CredentialNotFound: (503, "UNAVAILABLE"),
+    errors.PeerNotFound: (404, "UNSUPPORTED"),
+    errors.BackfillNotFound: (404, "UNSUPPORTED"),
     errors.RepositoryAlreadyExists: (409, "DENIED"),
     errors.RepositoryNotEmpty: (409, "DENIED"),
     errors.PrincipalExists: (409, "DENIED"),
+    errors.TemplateExists: (409, "DENIED"),
+    errors.PullThroughRuleExists: (409, "DENIED"),
+    errors.LimitExceeded: (409, "DENIED"),
+    errors.BackfillInProgress: (409, "DENIED"),
+    errors.BackfillEnded: (409, "DENIED"),
     errors.ImageAlreadyExists: (409, "DENIED"),
     errors.LayerAlreadyExists: (409, "DENIED"),
     errors.TagHeld: (409, "DENIED"),
@@ -87,6 +98,8 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.RateExceeded: (429, "TOOMANYREQUESTS"),
     errors.TooManyUploads: (429, "TOOMANYREQUESTS"),
     errors.AccessDenied: (403, "DENIED"),
+    errors.UpstreamUnsupported: (400, "UNSUPPORTED"),
+    errors.UpstreamFailed: (503, "UNAVAILABLE"),
     errors.StorageFull: (503, "UNAVAILABLE"),
     errors.StorageFailed: (503, "UNAVAILABLE"),
     errors.DatabaseBusy: (503, "UNAVAILABLE"),
@@ -108,6 +121,7 @@ class OCIFace:
         images: Images,
         blobs: Blobs,
         uploads: Uploads,
+        fetching: Fetching,
         kept: KeptAnswers,
         *,
         challenge: str = "basic",
@@ -119,6 +133,7 @@ class OCIFace:
         self._images = images
         self._blobs = blobs
         self._uploads = uploads
+        self._fetching = fetching
         self._kept = kept
         self._challenge = challenge
         self._routes: dict[tuple[str, str], _Route] = {
@@ -217,6 +232,7 @@ class OCIFace:
 
     async def _get_manifest(self, call: OCICall) -> Response:
         reference = parse_reference(call.reference)
+        until = await self._fetching.ensure(call.caller, call.registry, call.name, reference)
         before = self._kept.before()
         stored = self._images.get(call.caller, call.registry, call.name, reference)
         etag = f'"{stored.digest}"'
@@ -237,6 +253,7 @@ class OCIFace:
             before,
             repository=call.name,
             require=self._images.require_readable,
+            until=until,
         )
 
     async def _put_manifest(self, call: OCICall) -> Response:

@@ -59,6 +59,8 @@ class Caller:
     source: str = ""
     until: int | None = None
     """End of the token that was shown, microseconds since the epoch; None for an access key itself."""
+    behalf: str | None = None
+    """ARN of the principal for whom a service of ours acts; None for everyone who acts for itself."""
     decisions: dict[tuple[str, str], iam.Decision] = field(default_factory=dict, compare=False, repr=False)
     """Answers already given to this caller: they depend on its policies alone and go when the caller is forgotten."""
 

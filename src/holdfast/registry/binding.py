@@ -46,6 +46,7 @@ class Act:
             "access_key": self.caller.access_key_id,
             "source": self.caller.source,
             "through": self.through,
+            **({"behalf": self.caller.behalf} if self.caller.behalf else {}),
             **facts,
         }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from holdfast.core.errors import LabelInvalid, RepositoryAlreadyExists, RepositoryNotEmpty, TooManyTags
+from holdfast.core.errors import RepositoryNotEmpty
 from holdfast.core.reference import parse_repository_name
 from holdfast.registry.binding import Act, require_repository, unbind
-from holdfast.registry.quotas import require_repository_room
+from holdfast.registry.creation import check_labels, make_repository, set_labels, told
+from holdfast.registry.templates import Occasion
 from holdfast.store import bindings, catalog, entries, manifests
 from holdfast.store.entries import EntryKind
 
@@ -16,13 +17,9 @@ if TYPE_CHECKING:
 
     from holdfast.core.mutability import MutabilitySettings
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.templates import Templates
     from holdfast.store.catalog import Registry, Repository
     from holdfast.store.database import Database, Transaction
-
-MAX_RESOURCE_TAGS = 50
-MAX_KEY_CHARACTERS = 128
-MAX_VALUE_CHARACTERS = 256
-"""Source: Amazon ECR API, TagResource and Tag."""
 
 _TAGS_PER_STEP = 1_000
 
@@ -35,13 +32,15 @@ class Repositories:
         database: Database,
         access: Access,
         clock: Callable[[], int],
+        templates: Templates,
         *,
         create_on_push: MutabilitySettings | None = None,
     ) -> None:
-        """`create_on_push`: settings of repositories that a push makes; None, as in ECR: a push makes none."""
+        """`create_on_push`: settings of repositories that a push makes and no template is for; None: it makes none."""
         self._database = database
         self._access = access
         self._clock = clock
+        self._templates = templates
         self._create_on_push = create_on_push
 
     async def create(
@@ -61,37 +60,35 @@ class Repositories:
         self._access.require(caller, registry, "ecr:CreateRepository", name)
         if tags:
             self._access.require(caller, registry, "ecr:TagResource", name)
-        _check_labels(tags)
+        check_labels(tags)
         act = Act(caller, self._clock(), through)
 
         def job(txn: Transaction) -> Repository:
-            if catalog.repository_id(txn, registry.id, name) is not None:
-                raise RepositoryAlreadyExists(name, registry.account_id)
-            require_repository_room(txn, registry)
-            made = catalog.insert_repository(
-                txn,
-                registry.id,
-                name,
-                settings,
-                scan_on_push=scan_on_push,
-                encryption=encryption or {"encryptionType": "AES256"},
-                created_at=act.at,
-                created_by=caller.arn,
+            return make_repository(
+                txn, registry, name, settings, act, scan_on_push=scan_on_push, encryption=encryption, labels=tags
             )
-            _set_labels(txn, made.id, tags)
-            entries.append(txn, registry.id, EntryKind.REPOSITORY_CREATED, act.body(**_told(settings)), repository=name)
-            return made
 
         return await self._database.write(job)
 
     async def ensure(self, caller: Caller, registry: Registry, name: str, *, through: str) -> None:
-        """Make the repository of a push when it is not there and the server makes repositories on push."""
-        if self._create_on_push is None or catalog.repository_id(self._database, registry.id, name) is not None:
+        """Make the repository of a push when it is not there: by a template for that, else as the server is set.
+
+        Without a template, and on a server that makes no repositories on push, none is made, as in ECR.
+        """
+        if catalog.repository_id(self._database, registry.id, name) is not None:
             return
-        try:
-            await self.create(caller, registry, name, self._create_on_push, through=through)
-        except RepositoryAlreadyExists:
-            return  # another push made it at the same moment
+        by_template = self._templates.has(registry, name, Occasion.CREATE_ON_PUSH)
+        if not by_template and self._create_on_push is None:
+            return
+        parse_repository_name(name)
+        self._access.require(caller, registry, "ecr:CreateRepository", name)
+        act, otherwise = Act(caller, self._clock(), through), self._create_on_push
+
+        def job(txn: Transaction) -> None:
+            if catalog.repository_id(txn, registry.id, name) is None:  # else another push made it at the same moment
+                self._templates.make(txn, registry, name, Occasion.CREATE_ON_PUSH, act, otherwise=otherwise)
+
+        await self._database.write(job)
 
     def describe(self, caller: Caller, registry: Registry, name: str) -> Repository:
         """Return one repository."""
@@ -136,7 +133,7 @@ class Repositories:
             if found.mutability == settings:
                 return found
             catalog.set_mutability(txn, found.id, settings)
-            body = act.body(before=_told(found.mutability), after=_told(settings))
+            body = act.body(before=told(found.mutability), after=told(settings))
             entries.append(txn, registry.id, EntryKind.MUTABILITY_CHANGED, body, repository=name)
             return require_repository(txn, registry, name)
 
@@ -152,10 +149,10 @@ class Repositories:
     ) -> None:
         """Set resource tags. Raises TooManyTags past the limit."""
         self._access.require(caller, registry, "ecr:TagResource", name)
-        _check_labels(tags)
+        check_labels(tags)
 
         def job(txn: Transaction) -> None:
-            _set_labels(txn, require_repository(txn, registry, name).id, tags)
+            set_labels(txn, require_repository(txn, registry, name).id, tags)
 
         await self._database.write(job)
 
@@ -186,21 +183,3 @@ class Repositories:
             return found
 
         return await self._database.write(job)
-
-
-def _check_labels(labels: Sequence[tuple[str, str]]) -> None:
-    for key, value in labels:
-        if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
-            raise LabelInvalid(key, f"a key has 1 to {MAX_KEY_CHARACTERS} characters")
-        if len(value) > MAX_VALUE_CHARACTERS:
-            raise LabelInvalid(key, f"a value has at most {MAX_VALUE_CHARACTERS} characters")
-
-
-def _set_labels(txn: Transaction, identity: int, labels: Sequence[tuple[str, str]]) -> None:
-    catalog.set_repository_tags(txn, identity, labels)
-    if len(catalog.repository_tags(txn, identity)) > MAX_RESOURCE_TAGS:
-        raise TooManyTags(MAX_RESOURCE_TAGS)
-
-
-def _told(settings: MutabilitySettings) -> dict[str, Any]:
-    return {"mode": settings.mode, "filters": list(settings.filters)}

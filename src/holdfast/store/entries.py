@@ -31,6 +31,15 @@ class EntryKind(StrEnum):
     PRINCIPAL_DELETED = "principal-deleted"
     ACCESS_KEY_CREATED = "access-key-created"
     ACCESS_KEY_DELETED = "access-key-deleted"
+    TEMPLATE_CHANGED = "template-changed"
+    PULL_THROUGH_RULE_CHANGED = "pull-through-rule-changed"
+    UPSTREAM_CREDENTIAL_CHANGED = "upstream-credential-changed"
+    UPSTREAM_DRIFTED = "upstream-drifted"
+    REPLICATION_CONFIGURED = "replication-configured"
+    REPLICATION_PEER_CHANGED = "replication-peer-changed"
+    REPLICATION_BACKFILL = "replication-backfill"
+    IMAGE_REPLICATED = "image-replicated"
+    REPLICATION_FAILED = "replication-failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.faces.ecr_operations.images import IMAGES
 from holdfast.faces.ecr_operations.layers import LAYERS
+from holdfast.faces.ecr_operations.pull_through import PULL_THROUGH
 from holdfast.faces.ecr_operations.repositories import REPOSITORIES
+from holdfast.faces.ecr_operations.templates import TEMPLATES
 
 if TYPE_CHECKING:
     from holdfast.faces.json_call import Operation
 
-ECR: Final[dict[str, Operation]] = {**REPOSITORIES, **IMAGES, **LAYERS}
+ECR: Final[dict[str, Operation]] = {**REPOSITORIES, **IMAGES, **LAYERS, **PULL_THROUGH, **TEMPLATES}
 """Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.errors import ImageAlreadyExists, ParameterInvalid
+from holdfast.core.digest import Digest
+from holdfast.core.errors import (
+    DigestInvalid,
+    ImageAlreadyExists,
+    ParameterInvalid,
+    RepositoryNotFound,
+    TagInvalid,
+    UpstreamFailed,
+)
 from holdfast.core.reference import parse_tag
 from holdfast.faces.ecr_operations.shapes import digest_of, failure_of, image_id_of, image_ids, where_of
 from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
@@ -38,7 +47,15 @@ async def put_image(call: Call) -> Result:
 async def batch_get_image(call: Call) -> Result:
     """Return manifests."""
     accepted = call.parameters.get("acceptedMediaTypes")
-    found, failures = call.use.pages.get_batch(*call.where, image_ids(call.parameters["imageIds"]))
+    ids = image_ids(call.parameters["imageIds"])
+    upstream = await _fetch(call, ids)
+    try:
+        found, failures = call.use.pages.get_batch(*call.where, ids)
+    except RepositoryNotFound:
+        if upstream:
+            raise next(iter(upstream.values())) from None
+        raise
+    failures = [_upstream_failure(one, upstream) for one in failures]
     images = [
         _image(call, one.stored.digest, one.tag, one.stored.payload.decode(), one.stored.media_type)
         for one in found
@@ -50,6 +67,28 @@ async def batch_get_image(call: Call) -> Result:
         if accepted and one.stored.media_type not in accepted
     ]
     return {"images": images, "failures": [*map(_failure, failures), *refused]}
+
+
+async def _fetch(call: Call, ids: list[ImageId]) -> dict[ImageId, UpstreamFailed]:
+    """Have fetched what a pull-through cache rule covers; return what upstream did not give."""
+    failed: dict[ImageId, UpstreamFailed] = {}
+    for one in dict.fromkeys(ids):
+        try:
+            reference = Digest.parse(one.digest) if one.digest is not None else parse_tag(one.tag or "")
+            await call.use.flows.fetching.ensure(*call.where, reference)
+        except (DigestInvalid, TagInvalid):
+            continue  # which is told as a failure of its own
+        except UpstreamFailed as error:
+            failed[one] = error
+    return failed
+
+
+def _upstream_failure(failure: Failure, upstream: dict[ImageId, UpstreamFailed]) -> Failure:
+    """Tell what is not here because upstream did not give it by ECR's code for that."""
+    error = upstream.get(failure.image_id)
+    if error is None or failure.code != "ImageNotFound":
+        return failure
+    return replace(failure, code=error.code, reason=error.message)
 
 
 async def list_images(call: Call) -> Result:

@@ -11,9 +11,10 @@ from holdfast.faces.holdfast_operations.principals import PRINCIPALS
 from holdfast.faces.holdfast_operations.quotas import QUOTAS
 from holdfast.faces.holdfast_operations.settings import SETTINGS
 from holdfast.faces.holdfast_operations.tags import TAGS
+from holdfast.faces.holdfast_operations.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
     from holdfast.faces.json_call import Operation
 
-HOLDFAST: Final[dict[str, Operation]] = {**TAGS, **SETTINGS, **QUOTAS, **PRINCIPALS}
+HOLDFAST: Final[dict[str, Operation]] = {**TAGS, **SETTINGS, **QUOTAS, **PRINCIPALS, **UPSTREAMS}
 """Operations of our own model."""
