@@ -12,7 +12,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "holdfast"
 MAY_IMPORT: dict[str, set[str]] = {
     "core": {"core"},
     "store": {"store", "core"},
-    "registry": {"registry", "core", "store"},
+    "scan": {"scan", "core"},
+    "registry": {"registry", "core", "scan", "store"},
     "faces": {"faces", "core", "registry", "store"},
     "client": {"client", "core"},
     "config": {"core"},

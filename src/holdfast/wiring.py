@@ -22,6 +22,7 @@ from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
 from holdfast.outbound import Outbound
 from holdfast.registry.access import Access
+from holdfast.registry.account_settings import AccountSettings
 from holdfast.registry.blobs import Blobs
 from holdfast.registry.flows import Flows
 from holdfast.registry.history import History
@@ -32,7 +33,9 @@ from holdfast.registry.quotas import Quotas
 from holdfast.registry.rates import RateLimits
 from holdfast.registry.registries import Registries
 from holdfast.registry.repositories import Repositories
+from holdfast.registry.scanning import Scanning
 from holdfast.registry.seal import Seal
+from holdfast.registry.signing import Signing
 from holdfast.registry.templates import Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
@@ -152,6 +155,9 @@ class Holdfast:
                 upkeep=self.upkeep,
                 templates=templates,
                 flows=flowing,
+                scanning=Scanning(self._database, access, clock),
+                signing=Signing(self._database, access, clock),
+                account_settings=AccountSettings(self._database, access, clock),
                 seal=seal,
                 clock=clock,
             )

@@ -23,6 +23,7 @@ SECTIONS: Final = {
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
     "Care": ("fsck",),
     "Images": ("push", "pull"),
+    "Vulnerabilities": ("scan",),
     "People and settings": ("user", "settings", "quota"),
 }
 """The commands as the help lists them."""
@@ -38,6 +39,7 @@ PLACES: Final = {
     "forget": "holdfast.cli.tag:forget",
     "push": "holdfast.cli.image:push",
     "pull": "holdfast.cli.image:pull",
+    "scan": "holdfast.cli.scan:scan",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",
     "quota": "holdfast.cli.quota:quota",

@@ -107,6 +107,31 @@ class PreconditionFailed(HoldfastError):
         )
 
 
+class InputInvalid(HoldfastError):
+    """Parameters that are each right and do not go together; the sentence is ECR's."""
+
+
+class FeatureDisabled(HoldfastError):
+    """A basic scan asked for in a registry with enhanced scanning; the sentence is ECR's."""
+
+    def __init__(self) -> None:
+        super().__init__("This feature is disabled")
+
+
+class ReportInvalid(HoldfastError):
+    """A scanner's report of no known form, or about another image; the message says which."""
+
+
+class ScanUnsupported(HoldfastError):
+    """A scan of what is no container image: an index, a chart, a signature."""
+
+    def __init__(self, digest: str, kind: str) -> None:
+        super().__init__(
+            f"'{digest}' is of the type {kind}, which cannot be scanned; of an index, scan its platform images.",
+            {"digest": digest, "type": kind},
+        )
+
+
 class Unsupported(HoldfastError):
     """Something that is understood and deliberately not offered."""
 
@@ -204,6 +229,23 @@ class BackfillNotFound(HoldfastError):
 
     def __init__(self, identity: str) -> None:
         super().__init__(f"The replication backfill with id '{identity}' does not exist", {"id": identity})
+
+
+class ScanNotFound(HoldfastError):
+    """An image that nobody asked to be scanned, and for which no report was loaded."""
+
+    def __init__(self, digest: str | None, tag: str | None, name: str, account_id: str) -> None:
+        super().__init__(
+            f"Image scan does not exist for the image with '{{imageDigest:'{digest or 'null'}', "
+            f"imageTag:'{tag or 'null'}'}}' in the repository with name '{name}' in the registry with id '{account_id}'"
+        )
+
+
+class SigningConfigurationNotFound(HoldfastError):
+    """A registry without signing rules."""
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(f"Signing configuration does not exist in the registry with id '{account_id}'")
 
 
 # --- already there, still needed, held -------------------------------------------------------------------------------
@@ -335,6 +377,13 @@ class BlobReferenced(HoldfastError):
             f"The layer with digest '{digest}' is part of an image in this repository. Delete the image first.",
             {"digest": digest},
         )
+
+
+class ScanQuotaExceeded(HoldfastError):
+    """A second scan of an image within a day; the sentence is ECR's."""
+
+    def __init__(self, next_at: int) -> None:
+        super().__init__("The scan quota per image has been exceeded. Wait and try again.", {"next_at": next_at})
 
 
 # --- missing parts ---------------------------------------------------------------------------------------------------

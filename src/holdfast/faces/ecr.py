@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """A layer part of 20 MiB grows to 28 MB in base64; a manifest of 4 MiB may grow sixfold when escaped."""
 
-LARGE_OPERATIONS: Final = frozenset({"PutImage", "UploadLayerPart"})
+LARGE_OPERATIONS: Final = frozenset({"PutImage", "UploadLayerPart", "LoadScanReport"})
 SMALL_BODY_BYTES: Final = 1024 * 1024
 """For all others; the longest, a hundred long digests or policies, stay under 200 kB."""
 
@@ -60,6 +60,13 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.LabelInvalid: ("InvalidTagParameterException", INVALID),
     errors.TooManyTags: ("TooManyTagsException", INVALID),
     errors.Unsupported: (INVALID,),
+    errors.InputInvalid: (INVALID,),
+    errors.FeatureDisabled: ("ValidationException",),
+    errors.ReportInvalid: (INVALID,),
+    errors.ScanUnsupported: ("UnsupportedImageTypeException", INVALID),
+    errors.ScanNotFound: ("ScanNotFoundException", INVALID),
+    errors.SigningConfigurationNotFound: ("SigningConfigurationNotFoundException", INVALID),
+    errors.ScanQuotaExceeded: ("LimitExceededException", INVALID),
     errors.RepositoryNotFound: ("RepositoryNotFoundException", INVALID),
     errors.ManifestNotFound: ("ImageNotFoundException", INVALID),
     errors.BlobNotFound: ("LayersNotFoundException", INVALID),

@@ -13,6 +13,7 @@ from holdfast.registry.seal import SealBroken
 if TYPE_CHECKING:
     from holdfast.faces.http import Request
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.account_settings import AccountSettings
     from holdfast.registry.blobs import Blobs
     from holdfast.registry.flows import Flows
     from holdfast.registry.history import History
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from holdfast.registry.quotas import Quotas
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
+    from holdfast.registry.scanning import Scanning
     from holdfast.registry.seal import Seal
+    from holdfast.registry.signing import Signing
     from holdfast.registry.templates import Templates
     from holdfast.registry.upkeep import Upkeep
     from holdfast.registry.uploads import Uploads
@@ -57,6 +60,9 @@ class UseCases:
     upkeep: Upkeep
     templates: Templates
     flows: Flows
+    scanning: Scanning
+    signing: Signing
+    account_settings: AccountSettings
     seal: Seal
     clock: Callable[[], int]
 

@@ -56,6 +56,13 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.LabelInvalid: (400, "UNSUPPORTED"),
     errors.TooManyTags: (400, "UNSUPPORTED"),
     errors.Unsupported: (405, "UNSUPPORTED"),
+    errors.InputInvalid: (400, "UNSUPPORTED"),
+    errors.FeatureDisabled: (400, "UNSUPPORTED"),
+    errors.ReportInvalid: (400, "UNSUPPORTED"),
+    errors.ScanUnsupported: (400, "UNSUPPORTED"),
+    errors.ScanNotFound: (404, "MANIFEST_UNKNOWN"),
+    errors.SigningConfigurationNotFound: (404, "UNSUPPORTED"),
+    errors.ScanQuotaExceeded: (429, "TOOMANYREQUESTS"),
     errors.RepositoryNotFound: (404, "NAME_UNKNOWN"),
     errors.ManifestNotFound: (404, "MANIFEST_UNKNOWN"),
     errors.BlobNotFound: (404, "BLOB_UNKNOWN"),
@@ -215,8 +222,9 @@ class OCIFace:
         query = call.query()
         artifact_type = query.get("artifactType") or None
         limit, last = call.page(REFERRERS_PAGE)
+        types = (artifact_type,) if artifact_type else ()
         found = self._images.referrers(
-            call.caller, call.registry, call.name, subject, artifact_type=artifact_type, after=last, limit=limit + 1
+            call.caller, call.registry, call.name, subject, artifact_types=types, after=last, limit=limit + 1
         )
         more, found = len(found) > limit, found[:limit]
         headers = [_API_VERSION, ("Content-Type", OCI_INDEX)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
 from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible
+from holdfast.registry import account_settings
 from holdfast.registry.binding import require_repository
 from holdfast.registry.quotas import give_blob
 from holdfast.store import catalog, content
@@ -118,6 +119,8 @@ class Blobs:
         serves. A blob that is not there and one that the caller may not see are told alike: not mounted.
         """
         self._access.require(caller, registry, "ecr:InitiateLayerUpload", repository)
+        if account_settings.value_of(self._database, registry, account_settings.BLOB_MOUNTING) == "DISABLED":
+            return False
         if source is None:
             candidates = content.repositories_with_blob(
                 self._database, registry.id, str(digest), limit=MAX_MOUNT_CANDIDATES

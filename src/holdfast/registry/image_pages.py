@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdfast.core.digest import Digest
-from holdfast.core.errors import DigestInvalid, ManifestNotFound, ReferencedByIndex
+from holdfast.core.errors import DigestInvalid, ManifestNotFound, ParameterInvalid, ReferencedByIndex
 from holdfast.registry.binding import Act, require_repository, unbind
 from holdfast.registry.images import delete_manifest, verified
-from holdfast.store import bindings, catalog, manifests
+from holdfast.store import bindings, catalog, manifests, scans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.store.catalog import Registry, Repository
     from holdfast.store.database import Database, Reader, Transaction
     from holdfast.store.manifests import Image, StoredManifest
+    from holdfast.store.scans import Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An image and all its tags."""
+    """An image, all its tags, and its scan if there is one."""
 
     image: Image
     tags: list[str]
+    scan: Scan | None
 
 
 class ImagePages:
@@ -98,13 +100,7 @@ class ImagePages:
             digest, _ = _resolve(self._database, found, image_id)
             image = manifests.image(self._database, found.id, digest) if digest else None
             if image is None:
-                error = ManifestNotFound(image_id.tag or image_id.digest or "")
-                error.message = (
-                    f"The image with imageId {{imageDigest:'{image_id.digest or 'null'}', "
-                    f"imageTag:'{image_id.tag or 'null'}'}} does not exist within the repository with name "
-                    f"'{repository}' in the registry with id '{registry.account_id}'"
-                )
-                raise error
+                raise _no_image(registry, found, image_id)
             images[image.digest] = image
         return _with_tags(self._database, found, list(images.values()))
 
@@ -163,6 +159,32 @@ class ImagePages:
         return await self._database.write(job)
 
 
+def require_image(reader: Reader, registry: Registry, repository: Repository, image_id: ImageId) -> Image:
+    """Find the one image that an identifier names.
+
+    Raises ParameterInvalid for an identifier that names none by its form, ManifestNotFound for one that is not there,
+    or whose tag names another digest.
+    """
+    digest, failure = _resolve(reader, repository, image_id)
+    if failure is not None and failure.code in {"MissingDigestAndTag", "InvalidImageDigest"}:
+        parameter = "imageId"
+        raise ParameterInvalid(parameter, failure.reason)
+    image = manifests.image(reader, repository.id, digest) if digest else None
+    if image is None:
+        raise _no_image(registry, repository, image_id)
+    return image
+
+
+def _no_image(registry: Registry, repository: Repository, image_id: ImageId) -> ManifestNotFound:
+    error = ManifestNotFound(image_id.tag or image_id.digest or "")
+    error.message = (
+        f"The image with imageId {{imageDigest:'{image_id.digest or 'null'}', imageTag:'{image_id.tag or 'null'}'}} "
+        f"does not exist within the repository with name '{repository.name}' in the registry with id "
+        f"'{registry.account_id}'"
+    )
+    return error
+
+
 def _delete_one(
     txn: Transaction, registry: Registry, repository: Repository, image_id: ImageId, act: Act
 ) -> list[ImageId] | Failure:
@@ -207,5 +229,7 @@ def _not_found(image_id: ImageId) -> Failure:
 
 
 def _with_tags(reader: Reader, repository: Repository, images: Sequence[Image]) -> list[Described]:
-    tags = bindings.tags_of_digests(reader, repository.id, [image.digest for image in images])
-    return [Described(image, tags.get(image.digest, [])) for image in images]
+    digests = [image.digest for image in images]
+    tags = bindings.tags_of_digests(reader, repository.id, digests)
+    found = scans.scans_of_digests(reader, repository.id, digests)
+    return [Described(image, tags.get(image.digest, []), found.get(image.digest)) for image in images]

@@ -29,6 +29,7 @@ from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.quota import Amount
 from holdfast.registry.binding import Act, Outcome, Refusal, bind_tags, require_repository, unbind
 from holdfast.registry.quotas import require_room
+from holdfast.registry.scan_start import scan_pushed
 from holdfast.store import bindings, catalog, content, manifests
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Images:
             found = require_repository(txn, registry, repository)
             is_new = _keep(txn, found.id, manifest, act)
             current = catalog.registry(txn, registry.id)
+            if is_new:
+                scan_pushed(txn, registry, found, manifest, act)
             return is_new, bind_tags(txn, current, found, manifest, tags, act, precondition=precondition)
 
         is_new, outcome = await self._database.write(job)
@@ -154,21 +157,25 @@ class Images:
         repository: str,
         subject: Digest,
         *,
-        artifact_type: str | None = None,
+        artifact_types: Sequence[str] = (),
+        in_repository: bool = False,
         after: str,
         limit: int,
     ) -> list[Manifest]:
         """List the manifests whose subject is a digest, read anew from their own bytes; at most `limit`.
 
         The subject need not be there, nor the repository: the list is then empty (OCI distribution specification,
-        "Listing Referrers": a registry that has this API never answers 404).
+        "Listing Referrers": a registry that has this API never answers 404). With `in_repository` the repository must
+        be there, as ECR's API asks: RepositoryNotFound. Artifact types narrow the list to those.
         """
         self._access.require(caller, registry, "ecr:BatchGetImage", repository)
         identity = catalog.repository_id(self._database, registry.id, repository)
         if identity is None:
+            if in_repository:
+                raise RepositoryNotFound(repository, registry.account_id)
             return []
         stored = manifests.referrers(
-            self._database, identity, str(subject), artifact_type=artifact_type, after=after, limit=limit
+            self._database, identity, str(subject), artifact_types=artifact_types, after=after, limit=limit
         )
         return [
             parse_manifest(one.payload, one.media_type, algorithm=Digest.parse(one.digest).algorithm)

@@ -124,16 +124,16 @@ def image_ids(
 
 
 def referrers(
-    reader: Reader, identity: int, subject: str, *, artifact_type: str | None, after: str, limit: int
+    reader: Reader, identity: int, subject: str, *, artifact_types: Sequence[str], after: str, limit: int
 ) -> list[StoredManifest]:
-    """List the manifests whose subject is a digest, of one artifact type or all, by digest, at most `limit`."""
-    of_type, values = ("AND m.artifact_type = ?", (artifact_type,)) if artifact_type is not None else ("", ())
+    """List the manifests whose subject is a digest, of some artifact types or all, by digest, at most `limit`."""
+    of_type = f"AND m.artifact_type IN ({placeholders(artifact_types)})" if artifact_types else ""
     rows = reader.rows(
         "SELECT m.digest, m.media_type, p.payload FROM manifests m JOIN manifest_payloads p ON p.digest = m.digest "
         f"WHERE m.repository_id = ? AND m.subject = ? {of_type} AND m.digest > ? ORDER BY m.digest LIMIT ?",
         identity,
         subject,
-        *values,
+        *artifact_types,
         after,
         limit,
     )

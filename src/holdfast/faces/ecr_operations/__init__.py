@@ -7,14 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from holdfast.faces.ecr_operations.account import ACCOUNT
 from holdfast.faces.ecr_operations.images import IMAGES
 from holdfast.faces.ecr_operations.layers import LAYERS
 from holdfast.faces.ecr_operations.pull_through import PULL_THROUGH
+from holdfast.faces.ecr_operations.referrers import REFERRERS
 from holdfast.faces.ecr_operations.repositories import REPOSITORIES
+from holdfast.faces.ecr_operations.scanning import SCANNING
+from holdfast.faces.ecr_operations.signing import SIGNING
 from holdfast.faces.ecr_operations.templates import TEMPLATES
 
 if TYPE_CHECKING:
     from holdfast.faces.json_call import Operation
 
-ECR: Final[dict[str, Operation]] = {**REPOSITORIES, **IMAGES, **LAYERS, **PULL_THROUGH, **TEMPLATES}
+ECR: Final[dict[str, Operation]] = {
+    **REPOSITORIES,
+    **IMAGES,
+    **LAYERS,
+    **PULL_THROUGH,
+    **TEMPLATES,
+    **SCANNING,
+    **SIGNING,
+    **REFERRERS,
+    **ACCOUNT,
+}
 """Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""

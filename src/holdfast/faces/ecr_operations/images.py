@@ -15,6 +15,7 @@ from holdfast.core.errors import (
     UpstreamFailed,
 )
 from holdfast.core.reference import parse_tag
+from holdfast.faces.ecr_operations.scanning import scan_status, scan_summary
 from holdfast.faces.ecr_operations.shapes import digest_of, failure_of, image_id_of, image_ids, where_of
 from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
 from holdfast.registry.image_pages import ImageId
@@ -155,6 +156,8 @@ def _detail(call: Call, described: Described) -> Result:
         "artifactMediaType": image.artifact_type,
         "lastRecordedPullTime": pulled / MICROSECONDS if pulled is not None else None,
         "subjectManifestDigest": image.subject,
+        "imageScanStatus": scan_status(described.scan) if described.scan else None,
+        "imageScanFindingsSummary": scan_summary(described.scan) if described.scan else None,
         "imageStatus": "ACTIVE",
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
 from holdfast.faces.holdfast_operations.quotas import QUOTAS
+from holdfast.faces.holdfast_operations.scans import SCANS
 from holdfast.faces.holdfast_operations.settings import SETTINGS
 from holdfast.faces.holdfast_operations.tags import TAGS
 from holdfast.faces.holdfast_operations.upstreams import UPSTREAMS
@@ -16,5 +17,12 @@ from holdfast.faces.holdfast_operations.upstreams import UPSTREAMS
 if TYPE_CHECKING:
     from holdfast.faces.json_call import Operation
 
-HOLDFAST: Final[dict[str, Operation]] = {**TAGS, **SETTINGS, **QUOTAS, **PRINCIPALS, **UPSTREAMS}
+HOLDFAST: Final[dict[str, Operation]] = {
+    **TAGS,
+    **SETTINGS,
+    **QUOTAS,
+    **PRINCIPALS,
+    **UPSTREAMS,
+    **SCANS,
+}
 """Operations of our own model."""

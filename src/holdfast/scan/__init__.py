@@ -1,0 +1,1 @@
+"""What is wrong in images: reports of scanners, read."""
