@@ -312,6 +312,8 @@ def in_a_repository(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         members = AWS_MODEL["shapes"][shape]["members"]
         if operation == "PutImage":
             parameters |= {"imageManifest": AN_INDEX, "imageTag": "v1"}
+        if operation == "ListImageReferrers":
+            parameters |= {"subjectId": {"imageDigest": "sha256:" + "0" * 64}}
         if operation == "UploadLayerPart":
             parameters |= {"partFirstByte": 0, "partLastByte": 2}
         if "repositoryName" in members:
