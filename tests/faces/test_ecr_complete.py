@@ -18,19 +18,13 @@ if TYPE_CHECKING:
     from running import RunningServer
 
 PENDING = {
-    "CreatePullThroughCacheRule",
-    "CreateRepositoryCreationTemplate",
     "DeleteLifecyclePolicy",
-    "DeletePullThroughCacheRule",
     "DeleteRegistryPolicy",
-    "DeleteRepositoryCreationTemplate",
     "DeleteRepositoryPolicy",
     "DeregisterPullTimeUpdateExclusion",
     "DescribeImageReplicationStatus",
-    "DescribePullThroughCacheRules",
     "DescribeRegistry",
     "DescribeReplicationBackfillResults",
-    "DescribeRepositoryCreationTemplates",
     "GetLifecyclePolicy",
     "GetLifecyclePolicyPreview",
     "GetRegistryPolicy",
@@ -46,9 +40,6 @@ PENDING = {
     "StartReplicationBackfill",
     "StopReplicationBackfill",
     "UpdateImageStorageClass",
-    "UpdatePullThroughCacheRule",
-    "UpdateRepositoryCreationTemplate",
-    "ValidatePullThroughCacheRule",
 }
 """Operations that are not offered yet; one that is offered must leave this set."""
 
