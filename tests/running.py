@@ -146,6 +146,7 @@ def settings(data: Path, **overrides: str | None) -> config.Settings:
         "bootstrap_access_key_id": KEY_ID,
         "bootstrap_secret_access_key": SECRET,
         "shutdown_seconds": "2",
+        "reserve_mib": "1",
         **overrides,
     }
     return config.load(flags, {})

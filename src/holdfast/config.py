@@ -44,6 +44,8 @@ class Settings:
     max_uploads: int
     upload_hours: int
     shutdown_seconds: int
+    read_only: bool
+    reserve_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,13 @@ def _matching(pattern: str, meaning: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def _yes_or_no(value: str) -> bool:
+    if value not in {"yes", "no"}:
+        msg = "yes or no"
+        raise ValueError(msg)
+    return value == "yes"
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -157,6 +166,18 @@ TABLE: Final = (
     Setting("upload_hours", "168", _whole(1, 8_760), "Upload sessions begun longer ago are dropped."),
     Setting(
         "shutdown_seconds", "30", _whole(0, 3_600), "How long running requests may go on after a stop was asked for."
+    ),
+    Setting(
+        "read_only",
+        "no",
+        _yes_or_no,
+        "yes: take no pushes and no changes; pulls go on. While the server runs: holdfast read-only.",
+    ),
+    Setting(
+        "reserve_mib",
+        "64",
+        _whole(0, 1_048_576),
+        "Room kept back, in MiB, so that deleting and collecting go on when the disk is full; 0 keeps none.",
     ),
 )
 """Every setting there is."""

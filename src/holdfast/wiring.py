@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import os
@@ -11,7 +10,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.errors import ConfigurationInvalid
+from holdfast.core.errors import ConfigurationInvalid, ReadOnly
 from holdfast.core.mutability import MutabilitySettings, TagMutability
 from holdfast.faces.ecr import ECRFace
 from holdfast.faces.http import Handler, Request, Response
@@ -25,6 +24,7 @@ from holdfast.registry.access import Access
 from holdfast.registry.account_settings import AccountSettings
 from holdfast.registry.blobs import Blobs
 from holdfast.registry.flows import Flows
+from holdfast.registry.gate import SETTING, Gate, GatedDatabase, Mode
 from holdfast.registry.history import History
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
@@ -42,6 +42,7 @@ from holdfast.registry.uploads import Uploads
 from holdfast.store import catalog, failpoints, flows
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
+from holdfast.store.reserve import Reserve
 from holdfast.store.sqlite import SQLiteDatabase
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
     from holdfast.config import Settings
 
 COLLECT_SECONDS: Final = 3_600
-_OPERATIONS: Final = frozenset({"/livez", "/readyz", "/metrics"})
+ROOM_SECONDS: Final = 5
+"""How often a server whose disk was full looks whether there is room again."""
+
+_OPERATIONS: Final = frozenset({"/livez", "/readyz", "/readyz/write", "/metrics"})
 _LOGGER: Final = logging.getLogger("holdfast.server")
 _REQUESTS: Final = logging.getLogger("holdfast.request")
 _QUIET: Final = frozenset({"GET", "HEAD"})
@@ -100,22 +104,19 @@ class Holdfast:
         self._clock = clock
         self._lease_clock = lease_clock or (SteadyClock(clock) if clock is microseconds_now else clock)
         self.failed = asyncio.Event()
+        self._swept = False
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._collector: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Open the data directory, make the first administrator, listen. Raises ConfigurationInvalid."""
         settings = self.settings
         self._loop = asyncio.get_running_loop()
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._directory = DataDirectory(settings.data)
-        self._lock = self._directory.lock()
-        self._database = SQLiteDatabase(self._directory.database, on_failure=self._on_failure)
-        self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure)
+        raw, gate = self._open(settings)
         seal = Seal.at(self._directory.seal_key)
         clock, leases = self._clock, self._lease_clock
-        registry = await self._database.write(
+        registry = await raw.write(
             lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
         )
         rates = self._rates = RateLimits(leases, settings.requests_per_second, settings.stranger_requests_per_second)
@@ -124,13 +125,13 @@ class Holdfast:
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
         templates = Templates(self._database, access, clock)
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
-        images = Images(self._database, access, repositories, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
+        images = Images(self._database, access, repositories, clock, is_there=blobs.is_there)
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
-        self._uploads = Uploads(self._database, self._store, access, repositories, leases, **sessions)
+        self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
         principals = Principals(self._database, access, clock)
-        self.upkeep = Upkeep(self._database, self._store, self._uploads, access, leases)
-        self.made_up_key = await principals.bootstrap(
+        self.upkeep = Upkeep(raw, self._store, self._uploads, access, leases, gate=gate)
+        self.made_up_key = await Principals(raw, access, clock).bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
         self._outbound = Outbound(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
@@ -158,11 +159,12 @@ class Holdfast:
                 scanning=Scanning(self._database, access, clock),
                 signing=Signing(self._database, access, clock),
                 account_settings=AccountSettings(self._database, access, clock),
+                mode=Mode(raw, gate, access, clock),
                 seal=seal,
                 clock=clock,
             )
         )
-        operations = OperationsFace(self._metrics, self._problems)
+        operations = OperationsFace(self._metrics, self._problems, self._write_problems)
         handler = failpoints.before_answers(_router(oci, ecr, operations))
         self._server = Server()
         await self._server.start(
@@ -173,7 +175,24 @@ class Holdfast:
             limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
             on_request_done=self._on_request_done,
         )
-        self._collector = asyncio.create_task(self._collect())
+        self._background = [asyncio.create_task(work()) for work in (self._collect, self._watch_room)]
+
+    def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
+        """Take the data directory and open what lies in it."""
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = DataDirectory(settings.data)
+        self._lock = self._directory.lock()
+        reserve = self._reserve = Reserve(self._directory.reserve, settings.reserve_mib * 1024 * 1024)
+        reserve.make()
+        raw = self._raw_database = SQLiteDatabase(
+            self._directory.database, on_failure=self._on_failure, make_room=reserve.release
+        )
+        self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure, on_full=reserve.release)
+        gate = self._gate = Gate(lambda: not reserve.is_full)
+        if settings.read_only:
+            gate.close(SETTING, "read_only is yes")
+        self._database = GatedDatabase(raw, gate)
+        return raw, gate
 
     @property
     def url(self) -> str:
@@ -184,16 +203,15 @@ class Holdfast:
 
     async def stop(self) -> None:
         """Finish what runs, then close everything."""
-        if self._collector is not None:
-            self._collector.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._collector
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._server.stop()
         await self._flows.stop()
         self._outbound.close()
         self._uploads.close()
         self._store.close()
-        self._database.close()
+        self._raw_database.close()
         os.close(self._lock)
 
     def _changes(self) -> int:
@@ -210,6 +228,9 @@ class Holdfast:
                     lambda: flows.count_drifted(self._database),
                 ),
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
+                "holdfast_read_only": ("1 while pushes and changes are refused.", lambda: bool(self._gate.reasons)),
+                "holdfast_disk_full": ("1 while new content waits for room.", lambda: self._reserve.is_full),
+                "holdfast_reserve_bytes": ("Room kept back on the disk.", lambda: self._reserve.held_bytes),
             },
             {"holdfast_rate_limited": ("Requests told to wait, by whose.", "whose", lambda: self._rates.refused)},
         )
@@ -219,6 +240,10 @@ class Holdfast:
 
     def _problems(self) -> list[str]:
         return ["the disk refused to store; the server is stopping"] if self.failed.is_set() else []
+
+    def _write_problems(self) -> list[str]:
+        full = ["the disk is full: new content is refused until there is room"] if self._reserve.is_full else []
+        return [f"read-only: {reason}" for reason in self._gate.reasons] + full
 
     def _on_failure(self, error: BaseException) -> None:
         """Hear, in any thread, that the disk failed."""
@@ -250,12 +275,29 @@ class Holdfast:
     async def _collect(self) -> None:
         while True:
             try:
+                if (swept := await self._sweep_once()) > 0:
+                    _LOGGER.warning("deleted %d files of blobs that no row names", swept)
                 collected = await self.upkeep.collect()
+            except ReadOnly:
+                pass  # nothing is removed either
             except Exception:  # the collection outlives any one failure
                 _LOGGER.exception("the collection failed")
             else:
                 _LOGGER.info("collected what nobody needs", extra=dataclasses.asdict(collected))
             await asyncio.sleep(COLLECT_SECONDS)
+
+    async def _sweep_once(self) -> int:
+        if self._swept:
+            return 0
+        swept = await self.upkeep.sweep_files()
+        self._swept = True
+        return swept
+
+    async def _watch_room(self) -> None:
+        while True:
+            await asyncio.sleep(ROOM_SECONDS)
+            if self._reserve.is_full:
+                await asyncio.to_thread(self._reserve.make)
 
 
 def _router(oci: OCIFace, ecr: ECRFace, operations: OperationsFace) -> Handler:

@@ -223,11 +223,13 @@ IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
     "DeleteAccessKey": {"accessKeyId": KEY_ID},
     "DeletePrincipal": {"name": "administrator"},
     "GetQuotas": {},
+    "GetReadOnly": {},
     "GetRegistrySettings": {},
     "ListPrincipals": {},
     "ListUsage": {},
     "PutQuotas": {"images": 7},
     "PutRegistrySettings": {"deletedTags": "free"},
+    "SetReadOnly": {"readOnly": False},
 }
 
 

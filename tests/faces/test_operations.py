@@ -26,7 +26,10 @@ def test_a_server_that_is_up_is_alive_and_ready(server: RunningServer) -> None:
     client = server.anonymous()
     assert client("GET", "/livez").body == b"ok\n"
     answer = client("GET", "/readyz")
-    assert (answer.status, answer.json()) == (200, {"ready": True, "problems": []})
+    assert (answer.status, answer.json()) == (
+        200,
+        {"ready": True, "problems": [], "writable": True, "write_problems": []},
+    )
     assert client("POST", "/livez").status == 405
 
 

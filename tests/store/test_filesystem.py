@@ -112,7 +112,7 @@ async def test_a_commit_leaves_the_blob_under_its_name_and_nothing_else(root: Pa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.stat().st_nlink == 1
     assert list((root / "uploads").iterdir()) == []
-    assert store.has(digest, generation)
+    assert store.has(digest, generation, len(CONTENT))
     assert await read(store.open(digest, generation)) == CONTENT
 
 
@@ -163,7 +163,7 @@ async def test_the_same_content_twice_is_two_files_and_neither_replaces_the_othe
     assert first != second
     assert file_of(root, digest, first).stat().st_ino == inode
     await store.delete(digest, first)
-    assert not store.has(digest, first)
+    assert not store.has(digest, first, len(CONTENT))
     assert await read(store.open(digest, second)) == CONTENT
 
 
@@ -294,7 +294,7 @@ async def test_the_sweep_takes_what_nobody_knows_and_nothing_else(root: Path, st
     digest, generation = await keep(store, CONTENT, "finished")
     assert await store.sweep_uploads(lambda upload: upload == "known") == 2
     assert [one.name for one in (root / "uploads").iterdir()] == ["known"]
-    assert store.has(digest, generation)
+    assert store.has(digest, generation, len(CONTENT))
 
 
 @pytest.mark.parametrize("kind", ["symlink", "dangling", "folder"])
@@ -393,7 +393,7 @@ async def test_a_damaged_blob_never_comes_to_its_end_and_is_set_aside(root: Path
             pytest.fail("damaged bytes were given to their end")
         reader.close()
         assert given_out < len(content)
-        assert not store.has(digest, generation)
+        assert not store.has(digest, generation, len(content))
         assert [one.name for one in (root / "quarantine").iterdir()] == [path.name]
         with pytest.raises(BlobNotFound):
             store.open(digest, generation)
@@ -412,13 +412,13 @@ async def test_no_byte_of_a_part_is_given_before_the_whole_was_found_sound(
         with pytest.raises(BlobCorrupt):
             await reader.read()
         reader.close()
-        assert not store.has(digest, generation)
+        assert not store.has(digest, generation, len(CONTENT))
 
 
 async def test_a_blob_whose_file_is_gone_is_not_found(root: Path, store: FilesystemBlobs) -> None:
     digest, generation = await keep(store, CONTENT)
     file_of(root, digest, generation).unlink()
-    assert not store.has(digest, generation)
+    assert not store.has(digest, generation, len(CONTENT))
     with pytest.raises(BlobNotFound):
         store.open(digest, generation)
 

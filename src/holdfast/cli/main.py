@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {
     "Server": ("serve", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
-    "Care": ("fsck",),
+    "Care": ("read-only", "fsck"),
     "Images": ("push", "pull"),
     "Vulnerabilities": ("scan",),
     "People and settings": ("user", "settings", "quota"),
@@ -32,6 +32,7 @@ PLACES: Final = {
     "serve": "holdfast.cli.serve:serve",
     "demo": "holdfast.cli.demo:demo",
     "gc": "holdfast.cli.gc:gc",
+    "read-only": "holdfast.cli.read_only:read_only",
     "fsck": "holdfast.cli.fsck:fsck",
     "repo": "holdfast.cli.repo:repo",
     "tags": "holdfast.cli.tags:tags",

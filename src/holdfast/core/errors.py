@@ -558,6 +558,12 @@ class StorageFull(HoldfastError):
         super().__init__("The registry's disk is full. Nothing was stored; try again once the operator made room.")
 
 
+class ReadOnly(HoldfastError):
+    """No changes are taken for now; pulls go on."""
+
+    fault: ClassVar[str] = "operator"
+
+
 class StorageFailed(HoldfastError):
     """The disk or the database refused to do its work; writing has stopped."""
 

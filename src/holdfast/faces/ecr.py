@@ -112,6 +112,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.UpstreamUnsupported: ("UnsupportedUpstreamRegistryException", INVALID),
     errors.UpstreamFailed: ("UnableToGetUpstreamImageException", "ServiceUnavailableException"),
     errors.StorageFull: ("ServiceUnavailableException",),
+    errors.ReadOnly: ("ServiceUnavailableException",),
     errors.StorageFailed: ("ServiceUnavailableException",),
     errors.DatabaseBusy: ("ServiceUnavailableException",),
     errors.GuardRefused: ("ServerException",),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.registry.account_settings import AccountSettings
     from holdfast.registry.blobs import Blobs
     from holdfast.registry.flows import Flows
+    from holdfast.registry.gate import Mode
     from holdfast.registry.history import History
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
@@ -63,6 +64,7 @@ class UseCases:
     scanning: Scanning
     signing: Signing
     account_settings: AccountSettings
+    mode: Mode
     seal: Seal
     clock: Callable[[], int]
 

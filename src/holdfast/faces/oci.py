@@ -108,6 +108,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.UpstreamUnsupported: (400, "UNSUPPORTED"),
     errors.UpstreamFailed: (503, "UNAVAILABLE"),
     errors.StorageFull: (503, "UNAVAILABLE"),
+    errors.ReadOnly: (503, "UNAVAILABLE"),
     errors.StorageFailed: (503, "UNAVAILABLE"),
     errors.DatabaseBusy: (503, "UNAVAILABLE"),
     errors.GuardRefused: (500, "UNAVAILABLE"),

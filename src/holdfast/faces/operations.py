@@ -90,10 +90,16 @@ class Metrics:
 
 
 class OperationsFace:
-    """Answers /livez, /readyz and /metrics."""
+    """Answers /livez, /readyz, /readyz/write and /metrics."""
 
-    def __init__(self, metrics: Metrics, problems: Callable[[], list[str]]) -> None:
-        """`problems` tells what keeps the server from being ready, an empty list when nothing does."""
+    def __init__(
+        self, metrics: Metrics, problems: Callable[[], list[str]], write_problems: Callable[[], list[str]]
+    ) -> None:
+        """`problems` tells what keeps the server from being ready, an empty list when nothing does.
+
+        `write_problems` tells what keeps it from taking pushes while it is ready for pulls.
+        """
+        self._write_problems = write_problems
         self._metrics = metrics
         self._problems = problems
 
@@ -103,8 +109,11 @@ class OperationsFace:
             return Response(405, (("Allow", "GET, HEAD"), _TEXT), b"method not allowed\n")
         if request.path == "/livez":
             return Response(200, (_TEXT,), b"ok\n")
-        if request.path == "/readyz":
-            problems = self._problems()
-            body = json.dumps({"ready": not problems, "problems": problems}).encode() + b"\n"
-            return Response(503 if problems else 200, (("Content-Type", "application/json"),), body)
+        if request.path in {"/readyz", "/readyz/write"}:
+            problems, write_problems = self._problems(), self._write_problems()
+            state = {"ready": not problems, "problems": problems}
+            state |= {"writable": not problems and not write_problems, "write_problems": write_problems}
+            is_ready = state["writable" if request.path.endswith("/write") else "ready"]
+            body = json.dumps(state).encode() + b"\n"
+            return Response(200 if is_ready else 503, (("Content-Type", "application/json"),), body)
         return Response(200, (("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),), self._metrics.render())

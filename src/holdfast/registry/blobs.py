@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
-from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible
+from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible, ReadOnly
 from holdfast.registry import account_settings
 from holdfast.registry.binding import require_repository
 from holdfast.registry.quotas import give_blob
@@ -99,7 +99,7 @@ class Blobs:
         found = content.blobs(self._database, repo.id, wanted)
         if not all(self.is_leased(blob) for blob in found.values()):
             found = await self._lease(registry, repository, wanted)
-        return {digest: blob for digest, blob in found.items() if self._is_there(blob)}
+        return {digest: blob for digest, blob in found.items() if self.is_there(blob)}
 
     def require_downloadable(self, caller: Caller, registry: Registry, repository: str, digest: Digest) -> Blob:
         """Return a blob that an image of the repository refers to. Raises LayerInaccessible for one that none does."""
@@ -140,7 +140,7 @@ class Blobs:
             for name in readable:
                 identity = catalog.repository_id(txn, registry.id, name)
                 blob = content.blob(txn, identity, str(digest)) if identity is not None else None
-                if blob is not None and self._is_there(blob):
+                if blob is not None and self.is_there(blob):
                     give_blob(txn, target.id, blob, until=now + LEASE_MICROSECONDS)
                     return True
             return False
@@ -170,15 +170,19 @@ class Blobs:
                 content.lease_blob(txn, repo.id, digest, until=until)
             return content.blobs(txn, repo.id, digests)
 
-        return await self._database.write(job)
+        try:
+            return await self._database.write(job)
+        except ReadOnly:
+            repo = require_repository(self._database, registry, repository)
+            return content.blobs(self._database, repo.id, digests)  # nothing is collected meanwhile
 
-    def _is_there(self, blob: Blob) -> bool:
+    def is_there(self, blob: Blob) -> bool:
         """Whether the file is there: one that was damaged was set aside, and a client should send the blob again."""
-        return self._store.has(Digest.parse(blob.digest), blob.generation)
+        return self._store.has(Digest.parse(blob.digest), blob.generation, blob.size_bytes)
 
     def _blob(self, registry: Registry, repository: str, digest: Digest) -> Blob:
         blob = content.blob_of(self._database, registry.id, repository, str(digest))
-        if blob is None or not self._is_there(blob):
+        if blob is None or not self.is_there(blob):
             require_repository(self._database, registry, repository)
             raise BlobNotFound(str(digest))
         return blob

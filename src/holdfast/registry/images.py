@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from holdfast.registry.repositories import Repositories
     from holdfast.store.bindings import Binding
     from holdfast.store.catalog import Registry
+    from holdfast.store.content import Blob
     from holdfast.store.database import Database, Reader, Transaction
     from holdfast.store.manifests import StoredManifest
 
@@ -69,9 +70,16 @@ class Images:
     """The use cases over manifests and tags."""
 
     def __init__(
-        self, database: Database, access: Access, repositories: Repositories, clock: Callable[[], int]
+        self,
+        database: Database,
+        access: Access,
+        repositories: Repositories,
+        clock: Callable[[], int],
+        *,
+        is_there: Callable[[Blob], bool],
     ) -> None:
-        """`clock` gives microseconds since the epoch."""
+        """`clock` gives microseconds since the epoch; `is_there`: whether the file of a blob can be served."""
+        self._is_there = is_there
         self._database = database
         self._access = access
         self._repositories = repositories
@@ -112,7 +120,7 @@ class Images:
 
         def job(txn: Transaction) -> tuple[bool, Outcome]:
             found = require_repository(txn, registry, repository)
-            is_new = _keep(txn, found.id, manifest, act)
+            is_new = _keep(txn, found.id, manifest, act, self._is_there)
             current = catalog.registry(txn, registry.id)
             if is_new:
                 scan_pushed(txn, registry, found, manifest, act)
@@ -246,12 +254,15 @@ def verified(stored: StoredManifest) -> StoredManifest:
     return stored
 
 
-def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) -> bool:
-    """Write the manifest unless it is there, its parts being there with the sizes that it says."""
+def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act, is_there: Callable[[Blob], bool]) -> bool:
+    """Write the manifest unless it is there, its parts being there with the sizes that it says.
+
+    A blob whose file was set aside as damaged is missing, also for a manifest that is there: nobody could pull it.
+    """
+    image_bytes = _blob_bytes(txn, repository_id, manifest, is_there)
     if manifests.image(txn, repository_id, str(manifest.digest)) is not None:
         return False
     require_room(txn, repository_id, Amount(images=1, bytes=len(manifest.payload)))
-    image_bytes = _blob_bytes(txn, repository_id, manifest)
     if manifest.kind is Kind.INDEX:
         image_bytes = _largest_child(txn, repository_id, manifest)
     return manifests.insert_manifest(
@@ -259,10 +270,10 @@ def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act) ->
     )
 
 
-def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest) -> int:
+def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest, is_there: Callable[[Blob], bool]) -> int:
     wanted = dict.fromkeys(str(one.digest) for one in manifest.blobs)
     found = content.blobs(reader, repository_id, list(wanted))
-    missing = [digest for digest in wanted if digest not in found]
+    missing = [digest for digest in wanted if digest not in found or not is_there(found[digest])]
     if missing:
         raise BlobsMissing(missing)
     for one in manifest.blobs:

@@ -8,23 +8,31 @@ is modelled in docs/models/collection.pml, where each half of it is shown to be 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.digest import Digest
-from holdfast.store import garbage
+from holdfast.store import examination, garbage
 from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.gate import Gate
     from holdfast.registry.uploads import Uploads
     from holdfast.store.catalog import Registry
     from holdfast.store.database import Database, Reader, Transaction
     from holdfast.store.filesystem import FilesystemBlobs
     from holdfast.store.garbage import Page
+
+MAX_ORPHANS: Final = 10_000
+"""More files without a row than this are no crash's: every upload under way at a crash leaves at most one."""
+
+LEAST_ORPHANS: Final = 16
+_LOGGER: Final = logging.getLogger("holdfast.upkeep")
 
 ROWS_PER_STEP: Final = 1_000
 """Rows looked at, and at most removed, at a time: a few milliseconds, so that no push or pull waits long."""
@@ -97,9 +105,17 @@ class Upkeep:
     """The use cases of an operator who makes room."""
 
     def __init__(
-        self, database: Database, store: FilesystemBlobs, uploads: Uploads, access: Access, clock: Callable[[], int]
+        self,
+        database: Database,
+        store: FilesystemBlobs,
+        uploads: Uploads,
+        access: Access,
+        clock: Callable[[], int],
+        *,
+        gate: Gate,
     ) -> None:
         """`clock` gives microseconds since the epoch."""
+        self._gate = gate
         self._database = database
         self._store = store
         self._uploads = uploads
@@ -112,7 +128,8 @@ class Upkeep:
         return await (self.rehearse() if dry_run else self.collect())
 
     async def collect(self) -> Collected:
-        """Remove what nobody needs."""
+        """Remove what nobody needs. Raises ReadOnly: what a client is told then has no new lease."""
+        self._gate.require_open()
         done, now = Collected(), self._clock()
         for stage in _stages(now):
             after = stage.begin
@@ -145,6 +162,28 @@ class Upkeep:
         except _Undo:
             done.sessions = self._uploads.left_behind()
         return done
+
+    async def sweep_files(self) -> int:
+        """Delete files of blobs that no row names, as a crash between the two leaves; return how many. Once a start.
+
+        Where more files are without a row than with one, or very many, it is not a crash that left them but a database
+        that is not theirs: nothing is deleted then, and the log says so.
+        """
+        self._gate.require_open()
+        orphans = [
+            (digest, generation)
+            async for digest, generation in self._store.unrecorded_files()
+            if not examination.is_named(self._database, str(digest), generation)
+        ]
+        if len(orphans) > MAX_ORPHANS or len(orphans) > max(examination.totals(self._database)["blobs"], LEAST_ORPHANS):
+            _LOGGER.error(
+                "%d files of blobs have no row: is the database theirs? Nothing was deleted; run holdfast fsck",
+                len(orphans),
+            )
+            return 0
+        for digest, generation in orphans:
+            await self._store.delete(digest, generation)
+        return len(orphans)
 
     async def reap(self) -> None:
         """Delete the files that are doomed; what a crash left undone is done at the next call."""

@@ -16,9 +16,11 @@ from holdfast.core.digest import Digest
 from holdfast.core.errors import (
     BlobTooLarge,
     DigestInvalid,
+    HoldfastError,
     LayerAlreadyExists,
     LayerPartTooSmall,
     QuotaExceeded,
+    StorageFailed,
     TooManyUploads,
     UploadBusy,
     UploadEmpty,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.gate import Gate
     from holdfast.registry.repositories import Repositories
     from holdfast.store.catalog import Registry
     from holdfast.store.database import Database, Transaction
@@ -84,6 +87,7 @@ class Uploads:
         repositories: Repositories,
         clock: Callable[[], int],
         *,
+        gate: Gate,
         max_sessions: int = MAX_SESSIONS_PER_PRINCIPAL,
         session_seconds: int = SESSION_SECONDS,
     ) -> None:
@@ -93,6 +97,7 @@ class Uploads:
         self._access = access
         self._repositories = repositories
         self._clock = clock
+        self._gate = gate
         self._max_sessions = max_sessions
         self._session_seconds = session_seconds
         self._open: OrderedDict[str, StagedFile] = OrderedDict()
@@ -101,6 +106,7 @@ class Uploads:
     async def start(self, caller: Caller, registry: Registry, repository: str, *, through: str) -> Upload:
         """Begin a session. Raises RepositoryNotFound, AccessDenied, TooManyUploads."""
         self._access.require(caller, registry, "ecr:InitiateLayerUpload", repository)
+        self._gate.require_room()
         await self._repositories.ensure(caller, registry, repository, through=through)
         identity, now = str(uuid.uuid4()), self._clock()
 
@@ -198,7 +204,8 @@ class Uploads:
                     await self._receive(upload, staged, incoming, span, digest)
             if in_parts:
                 _check_parts(upload, staged.size_bytes)
-                if content.blob(self._database, upload.repository_id, str(digest)) is not None:
+                had = content.blob(self._database, upload.repository_id, str(digest))
+                if had is not None and self._is_there(had):
                     await self._forget(upload_id)
                     raise LayerAlreadyExists(str(digest), repository, registry.account_id)
             async with self._dropped_on((DigestInvalid, QuotaExceeded), upload):
@@ -206,20 +213,32 @@ class Uploads:
 
     async def _commit(self, upload: Upload, staged: StagedFile, digest: Digest) -> Blob:
         size = staged.size_bytes
-        existing = content.blob_anywhere(self._database, str(digest))
+        damaged = content.blob_anywhere(self._database, str(digest))
+        if damaged is not None and self._is_there(damaged):
+            damaged = None
         generation = await self._store.commit(staged, digest)
         if generation is None:
             msg = f"The {size} bytes received do not hash to {digest}; the upload was dropped. Send it anew."
             raise DigestInvalid(msg, {"digest": str(digest), "received_bytes": size})
         self._open.pop(upload.id, None)
         try:
-            kept = await self._record(upload, Blob(str(digest), size, generation), existing)
-        except QuotaExceeded:
+            kept = await self._record(upload, Blob(str(digest), size, generation), damaged)
+        except StorageFailed:
+            raise  # whether the row was written shows at the next start
+        except HoldfastError:
             await self._store.delete(digest, generation)
+            self._store.recorded(digest, generation)
             raise
         if kept.generation != generation:
             await self._store.delete(digest, generation)
+        elif damaged is not None:
+            self._store.set_aside(digest, damaged.generation)
+        self._store.recorded(digest, generation)
         return kept
+
+    def _is_there(self, blob: Blob) -> bool:
+        """Whether the file is there: one that was damaged was set aside, and is taken anew."""
+        return self._store.has(Digest.parse(blob.digest), blob.generation, blob.size_bytes)
 
     async def cancel(self, caller: Caller, registry: Registry, repository: str, upload_id: str) -> None:
         """End a session and drop what it received."""
@@ -261,6 +280,7 @@ class Uploads:
     @asynccontextmanager
     async def _claimed(self, upload_id: str) -> AsyncIterator[StagedFile]:
         """Have a session's file for oneself: two writers at once would mix their bytes."""
+        self._gate.require_room()
         if upload_id in self._busy:
             raise UploadBusy
         self._busy.add(upload_id)
@@ -331,17 +351,16 @@ class Uploads:
         if room is not None and coming > room:
             require_room(self._database, upload.repository_id, Amount(bytes=coming))
 
-    async def _record(self, upload: Upload, blob: Blob, existing: Blob | None) -> Blob:
+    async def _record(self, upload: Upload, blob: Blob, damaged: Blob | None) -> Blob:
         """Write the blob and give it to the repository, in one transaction; return the blob as it stands then.
 
         The same bytes may lie there already: that file is kept, unless it was set aside as damaged.
         """
-        replaceable = existing is not None and not self._store.has(Digest.parse(existing.digest), existing.generation)
         now = self._clock()
 
         def job(txn: Transaction) -> Blob:
-            if not content.insert_blob(txn, blob, at=now) and replaceable and existing is not None:
-                content.replace_blob(txn, existing, blob)
+            if not content.insert_blob(txn, blob, at=now) and damaged is not None:
+                content.replace_blob(txn, damaged, blob)
             give_blob(txn, upload.repository_id, blob, until=now + LEASE_MICROSECONDS)
             content.delete_upload(txn, upload.id)
             return content.blob_anywhere(txn, blob.digest) or blob

@@ -3,6 +3,7 @@
 holdfast.db     the metadata (SQLite; -wal and -shm beside it while it is open)
 *.key           the keys of this server; a copy of the database alone opens no sealed secret
 lock            held by the one process that may write
+reserve         room for the day the disk is full
 blobs/ uploads/ quarantine/     see `store/filesystem.py`
 """
 
@@ -25,6 +26,7 @@ class DataDirectory:
         self.path = path
         self.database = path / "holdfast.db"
         self.seal_key = path / "seal.key"
+        self.reserve = path / "reserve"
         self._lock = path / "lock"
 
     def lock(self) -> int:

@@ -25,6 +25,7 @@ class EntryKind(StrEnum):
     REPOSITORY_CREATED = "repository-created"
     REPOSITORY_DELETED = "repository-deleted"
     MUTABILITY_CHANGED = "mutability-changed"
+    READ_ONLY_SET = "read-only-set"
     REGISTRY_CHANGED = "registry-changed"
     SCANNING_CHANGED = "scanning-changed"
     SCAN_STARTED = "scan-started"

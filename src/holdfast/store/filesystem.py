@@ -30,7 +30,7 @@ from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, Stora
 from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from holdfast.core.digest import Hasher
@@ -59,10 +59,18 @@ _MAX_PIECES: Final = 512  # writev takes at most 1,024
 class FilesystemBlobs:
     """A blob store in a folder. Methods that wait for the disk are coroutines and run in threads."""
 
-    def __init__(self, root: Path, *, on_failure: Callable[[BaseException], None] | None = None) -> None:
-        """Open the folder, made when it is not there."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        on_failure: Callable[[BaseException], None] | None = None,
+        on_full: Callable[[], object] | None = None,
+    ) -> None:
+        """Open the folder, made when it is not there. `on_full` hears when the disk has no room."""
         self._root = root
         self._on_failure = on_failure
+        self._on_full = on_full
+        self._unrecorded: set[tuple[Digest, str]] = set()
         self.damaged = 0
         """Files that were found damaged and set aside since the start."""
         self._verified: dict[tuple[Digest, str], None] = {}
@@ -95,10 +103,15 @@ class FilesystemBlobs:
     async def commit(self, staged: StagedFile, digest: Digest) -> str | None:
         """Turn a session's bytes into a blob; return its generation, or None when the bytes hash to another digest.
 
-        When the call returns a generation, the blob is durable under its name; the session's own file is gone.
+        When the call returns a generation, the blob is durable under its name; the session's own file is gone. The
+        caller says by `recorded` when a row names it, or that none will: until then nothing sweeps the file.
         """
         with self._disk_errors(fatal=True):
             return await self._in_thread(self._commit, staged, digest)
+
+    def recorded(self, digest: Digest, generation: str) -> None:
+        """Hear that a row names a blob that was committed, or that none ever will."""
+        self._unrecorded.discard((digest, generation))
 
     async def discard(self, upload_id: str) -> None:
         """Delete what a session received."""
@@ -128,6 +141,7 @@ class FilesystemBlobs:
         reach("blob.after-sync")
         generation = secrets.token_hex(8)
         path = self._blob_path(digest, generation)
+        self._unrecorded.add((digest, generation))
         os.link(staged.path, path, follow_symlinks=False)
         reach("blob.after-link")
         sync_folder(os.path.dirname(path))
@@ -157,9 +171,28 @@ class FilesystemBlobs:
             return BlobReader(descriptor, start, stop, self._threads)
         return VerifyingReader(descriptor, start, stop, self._threads, _Verification(self, digest, generation, size))
 
-    def has(self, digest: Digest, generation: str) -> bool:
-        """Whether the file of a blob is there."""
-        return os.path.exists(self._blob_path(digest, generation))
+    async def unrecorded_files(self) -> AsyncIterator[tuple[Digest, str]]:
+        """List the files of blobs, but for those whose row is being written at this moment: digest and generation."""
+        for algorithm, length in HEX_LENGTHS.items():
+            for number in range(256):
+                names = await self._in_thread(os.listdir, self._root / "blobs" / algorithm / f"{number:02x}")
+                for name in names:
+                    digits, _, generation = name.partition(".")
+                    found = (Digest(algorithm, digits), generation)
+                    if len(digits) == length and generation and found not in self._unrecorded:
+                        yield found
+
+    def has(self, digest: Digest, generation: str, size_bytes: int) -> bool:
+        """Whether the file of a blob is there, with the size that it must have."""
+        try:
+            return os.stat(self._blob_path(digest, generation)).st_size == size_bytes
+        except FileNotFoundError:
+            return False
+
+    def set_aside(self, digest: Digest, generation: str) -> None:
+        """Move the file of a blob, which is not what it should be, where nothing serves it; none is no error."""
+        self._verified.pop((digest, generation), None)
+        set_aside(self._root, digest, generation)
 
     async def delete(self, digest: Digest, generation: str) -> None:
         """Delete a blob that no database row names any more."""
@@ -219,12 +252,18 @@ class FilesystemBlobs:
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in _FULL and not isinstance(error, SyncFailed):
+                if self._on_full is not None:
+                    self._on_full()
                 raise StorageFull from error
-            if fatal and self._on_failure is not None:
+            if (fatal or isinstance(error, SyncFailed)) and self._on_failure is not None:
                 self._on_failure(error)
             msg = "The registry's disk refused to store the data. Nothing was kept; ask its operator."
             raise StorageFailed(msg) from error
+
+
+class SyncFailed(OSError):
+    """A sync that failed, for whatever cause: the kernel may call the next one a success, so it is never retried."""
 
 
 class StagedFile:
@@ -276,7 +315,8 @@ class StagedFile:
     def sync(self) -> None:
         """Make the bytes durable."""
         if not self._synced:
-            os.fsync(self._descriptor)
+            with _final():
+                os.fsync(self._descriptor)
             self._synced = True
 
     def hashes_to(self, digest: Digest) -> bool:
@@ -422,10 +462,20 @@ def _unlink(path: str | Path) -> None:
         os.unlink(path)
 
 
+@contextlib.contextmanager
+def _final() -> Iterator[None]:
+    """Tell the error of a sync from others."""
+    try:
+        yield
+    except OSError as error:
+        raise SyncFailed(error.errno, error.strerror) from error
+
+
 def sync_folder(path: str | Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with _final():
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

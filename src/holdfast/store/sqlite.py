@@ -53,13 +53,21 @@ _STATEMENT_CACHE: Final = 256
 class SQLiteDatabase:
     """An open SQLite database; see `holdfast.store.database.Database` for the promise of each method."""
 
-    def __init__(self, path: Path, *, on_failure: Callable[[BaseException], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_failure: Callable[[BaseException], None] | None = None,
+        make_room: Callable[[], bool] | None = None,
+    ) -> None:
         """Open the file, check the settings, bring the schema up to date.
 
         `on_failure` is called, in the writer's thread, when the disk refused a commit: from then on nothing is written.
+        `make_room` is called there when the disk is full; when it says that it made some, the commit is tried anew.
         """
         _check_version()
         self._on_failure = on_failure
+        self._make_room = make_room
         self._failed: BaseException | None = None
         self.commits = 0
         self._writer = _connect(path)
@@ -122,27 +130,40 @@ class SQLiteDatabase:
             return
         self.commits += 1
         try:
-            statements = _Statements(self._writer)
-            self._writer.execute("BEGIN IMMEDIATE")
-            reach("commit.begun")
-            for job in batch:
-                _run(job, statements)
-            reach("commit.before")
-            self._writer.execute("COMMIT")
-            reach("commit.after")
-        except (apsw.FullError, apsw.BusyError) as error:
-            self._roll_back()
-            for job in batch:
-                job.error = StorageFull() if isinstance(error, apsw.FullError) else DatabaseBusy()
+            try:
+                self._run(batch)
+            except apsw.Error as error:
+                if not _is_full(error) or self._make_room is None or not self._make_room():
+                    raise
+                self._roll_back()
+                self._run(batch)
         except Exception as error:  # noqa: BLE001 - whatever broke the commit, every job of it must hear of it
             self._roll_back()
-            self._failed = error
-            for job in batch:
-                job.error = _failed(error)
-            if self._on_failure is not None:
-                self._on_failure(error)
+            self._refuse(batch, error)
         finally:
             self.commits += 1
+
+    def _run(self, batch: list[_Job]) -> None:
+        statements = _Statements(self._writer)
+        self._writer.execute("BEGIN IMMEDIATE")
+        reach("commit.begun")
+        for job in batch:
+            _run(job, statements)
+        reach("commit.before")
+        self._writer.execute("COMMIT")
+        reach("commit.after")
+
+    def _refuse(self, batch: list[_Job], error: Exception) -> None:
+        """Tell every job of a batch that was rolled back; nothing more is written unless it was for want of room."""
+        if _is_full(error) or isinstance(error, apsw.BusyError):
+            for job in batch:
+                job.error = StorageFull() if _is_full(error) else DatabaseBusy()
+            return
+        self._failed = error
+        for job in batch:
+            job.error = _failed(error)
+        if self._on_failure is not None:
+            self._on_failure(error)
 
     def _roll_back(self) -> None:
         with contextlib.suppress(apsw.Error):
@@ -243,8 +264,15 @@ class _Statements:
         return self.connection.changes()
 
 
+def _is_full(error: Exception) -> bool:
+    """Whether the disk has no room; for the shared memory beside the database, SQLite has a code of its own."""
+    code = getattr(error, "extendedresult", None)
+    return isinstance(error, apsw.FullError) or code == apsw.SQLITE_IOERR_SHMSIZE
+
+
 def _run(job: _Job, statements: _Statements) -> None:
     connection = statements.connection
+    job.error = None
     connection.execute("SAVEPOINT job")
     try:
         job.result = job.run(statements)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from holdfast.faces.holdfast_operations.care import CARE
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
 from holdfast.faces.holdfast_operations.quotas import QUOTAS
 from holdfast.faces.holdfast_operations.scans import SCANS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 HOLDFAST: Final[dict[str, Operation]] = {
     **TAGS,
     **SETTINGS,
+    **CARE,
     **QUOTAS,
     **PRINCIPALS,
     **UPSTREAMS,
