@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from holdfast.faces.ecr_operations import ECR
+from holdfast.faces.ecr_operations.differences import DIFFERENCES, EVERYWHERE
 from json_api import INVALID, Api
 from service_inputs import OPERATIONS, RAW, broken_inside, wire
 
@@ -54,6 +55,13 @@ def api(server: RunningServer) -> Iterator[Api]:
 def test_every_operation_of_the_model_is_offered() -> None:
     assert set(OPERATIONS) - set(ECR) == PENDING
     assert set(ECR) <= set(OPERATIONS)
+
+
+def test_differences_are_told_of_operations_and_in_sentences() -> None:
+    assert set(DIFFERENCES) <= set(OPERATIONS)
+    for one in (*EVERYWHERE, *(each for told in DIFFERENCES.values() for each in told)):
+        assert one.what.endswith(".")
+        assert one.why.endswith(".")
 
 
 @pytest.mark.parametrize("operation", sorted(ECR))

@@ -17,6 +17,8 @@ from holdfast import config
 from holdfast.cli.exits import Exit
 from holdfast.cli.main import holdfast
 from holdfast.faces import ecr, ecr_operations, holdfast_operations, oci
+from holdfast.faces.ecr_operations import differences
+from holdfast.faces.service_model import ServiceModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +39,7 @@ def pages() -> dict[str, str]:
         "api.md": _api(),
         "cli.md": _cli(),
         "config.md": _config(),
+        "ecr.md": _ecr(),
         "errors.md": _errors(),
     }
 
@@ -123,6 +126,26 @@ def _api() -> str:
         required = shape.get("required", ())
         takes = ", ".join(f"`{member}`" if member in required else f"[`{member}`]" for member in shape["members"])
         told.append(f"| {name} | {_cell(operation['documentation'])} | {takes} |")
+    return "\n".join(told) + "\n"
+
+
+def _ecr() -> str:
+    offered = ecr_operations.ECR
+    names = ServiceModel.from_botocore("ecr").operations
+    told = [
+        _GENERATED,
+        "# Amazon ECR's operations\n",
+        f"Of the {len(names)} operations of AWS's own service model, {len(offered)} are offered.",
+        "An operation that is offered does what AWS documents, but for what stands beside it. Of all operations:\n",
+        *(f"- {one.what} {one.why}" for one in differences.EVERYWHERE),
+        "",
+        "| operation | status | differences from Amazon ECR, and the reason |",
+        "|---|---|---|",
+    ]
+    for name in sorted(names):
+        found = differences.DIFFERENCES.get(name, ())
+        rows = "<br>".join(_cell(f"{one.what} *{one.why}*") for one in found) if name in offered else ""
+        told.append(f"| {name} | {'offered' if name in offered else 'not offered yet'} | {rows} |")
     return "\n".join(told) + "\n"
 
 

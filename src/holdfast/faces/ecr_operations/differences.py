@@ -1,0 +1,157 @@
+"""Where an operation does not do as Amazon ECR does, and why: the table that docs/reference/ecr.md is drawn from.
+
+An operation that is not here does what AWS documents, as far as tests and recordings show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is other than in Amazon ECR, and the reason; both are sentences."""
+
+    what: str
+    why: str
+
+
+EVERYWHERE: Final = (
+    Difference(
+        "A request that is not strict JSON (a key twice, NaN, half a surrogate) is a SerializationException.",
+        "Two parsers that read one document differently are an attack.",
+    ),
+    Difference(
+        "Only the account and region of this server are known; any other is a registry where nothing is.",
+        "One server serves one registry today.",
+    ),
+    Difference(
+        "A nextToken is good for the caller, the operation and the parameters that it was made for, and for no other.",
+        "A token must not carry one caller's view to another.",
+    ),
+)
+"""Of all operations alike."""
+
+_NO_KMS: Final = Difference("Only AES256 is taken.", "Holdfast has no keys of AWS KMS; encrypt the disk.")
+_NO_SCANNER: Final = Difference(
+    "Without a report that was loaded (`holdfast scan load`) the status is UNSUPPORTED_IMAGE.",
+    "There is no scanner inside yet, and an image that nobody looked into must not look clean.",
+)
+_TOMBSTONE: Final = Difference(
+    "The name of a held tag that is deleted waits for the digest that it had; `holdfast forget` or the setting "
+    "deletedTags=free give it up.",
+    "In Amazon ECR, delete and push again moves an immutable tag.",
+)
+_ORDER: Final = Difference("Lists are in the order of digests.", "A page then begins where the last one ended.")
+
+DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
+    "BatchDeleteImage": (
+        _TOMBSTONE,
+        Difference(
+            "With digest and tag, the tag goes; with its last tag, the image.",
+            "Amazon ECR's documentation leaves it open, and this deletes the least.",
+        ),
+    ),
+    "BatchGetImage": (
+        Difference(
+            "A manifest is returned as it was pushed; acceptedMediaTypes filters, and nothing is converted.",
+            "A converted manifest has another digest than the one that was held.",
+        ),
+    ),
+    "CompleteLayerUpload": (Difference("One digest is taken, not several.", "A layer has one name here."),),
+    "CreateRepository": (
+        _NO_KMS,
+        _TOMBSTONE,
+        Difference(
+            "A filter with more than two wildcards is refused with a sentence of ours.",
+            "Amazon ECR has the limit; its sentence is not known.",
+        ),
+    ),
+    "DeleteRepository": (_TOMBSTONE,),
+    "DescribeImageScanFindings": (
+        _NO_SCANNER,
+        Difference(
+            "Findings are those of the report that was loaded last, of language packages too; with scanType ENHANCED "
+            "they are told as enhancedFindings, without what Amazon Inspector alone knows (findingArn, remediation).",
+            "The scanner is the operator's choice.",
+        ),
+    ),
+    "DescribeImageSigningStatus": (
+        Difference(
+            "Images that the rules ask to be signed are FAILED, with the code SignerNotAvailable.",
+            "Holdfast has no AWS Signer; a client's signature is a referrer of the image.",
+        ),
+    ),
+    "DescribeImages": (
+        _ORDER,
+        Difference(
+            "imageScanFindingsSummary is filled wherever a report was loaded.",
+            "Amazon ECR's newer basic scanning leaves it out, and who lists images wants it.",
+        ),
+    ),
+    "GetAccountSetting": (
+        Difference("BLOB_MOUNTING is ENABLED before anybody puts it.", "It spares uploads; the same rights are asked."),
+    ),
+    "GetAuthorizationToken": (
+        Difference(
+            "proxyEndpoint is the address by which the client reached this server.",
+            "A server that runs anywhere has no name under amazonaws.com.",
+        ),
+    ),
+    "GetDownloadUrlForLayer": (
+        Difference(
+            "The link is good for an hour, and only as long as the caller keeps the right.",
+            "A right that is taken away must end.",
+        ),
+    ),
+    "ListImageReferrers": (
+        _ORDER,
+        Difference(
+            "The subject need not be there.",
+            "A signature may arrive before its image does (OCI distribution specification, referrers).",
+        ),
+    ),
+    "ListImages": (_ORDER,),
+    "PutAccountSetting": (
+        Difference("REGISTRY_POLICY_SCOPE can be set back to V1.", "Amazon ECR does not say whether it can."),
+    ),
+    "PutImage": (
+        Difference(
+            "A refused overwrite keeps the manifest under its digest, and the message goes on after Amazon ECR's "
+            "sentence: what the tag names, since when, by whom, and the command that publishes what was pushed.",
+            "The bytes are accepted, the label refuses to move; set refusalStyle=ecr for the bare sentence.",
+        ),
+        Difference(
+            "Docker image manifests of schema 1 are refused.",
+            "They cannot be verified by their digest.",
+        ),
+    ),
+    "PutImageScanningConfiguration": (_NO_SCANNER,),
+    "PutImageTagMutability": (
+        Difference(
+            "Same settings again change nothing and leave no entry in the record.",
+            "The record tells what changed.",
+        ),
+    ),
+    "PutRegistryScanningConfiguration": (
+        _NO_SCANNER,
+        Difference(
+            "ENHANCED with the frequency MANUAL is refused in the form that Amazon ECR has for BASIC with "
+            "CONTINUOUS_SCAN.",
+            "The documentation allows the two others alone; the sentence is not known.",
+        ),
+    ),
+    "PutSigningConfiguration": (
+        Difference("Rules are kept, and nothing is signed by them.", "Holdfast has no AWS Signer."),
+    ),
+    "StartImageScan": (
+        _NO_SCANNER,
+        Difference(
+            "The quota of a registry (100,000 scans a day) is not counted.",
+            "A scan that only reads a loaded report costs nothing.",
+        ),
+    ),
+    "TagResource": (Difference("Only ARNs of repositories are taken.", "Nothing else here has resource tags."),),
+}
+"""Operation -> differences."""

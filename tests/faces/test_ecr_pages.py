@@ -1,0 +1,132 @@
+"""Every paginator of Amazon ECR's model: walked to its end, each item once; a token serves nobody and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from holdfast.faces.ecr_operations import ECR
+from images import image, push
+from json_api import INVALID, Refusal, allow, client_of, constraint, person, policy, refusal
+from scan_reports import trivy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from running import Client, RunningServer
+
+PAGES: dict[str, Any] = botocore.session.get_session().get_paginator_model("ecr")._paginator_config
+REFUSED = Refusal(INVALID, constraint("nextToken", "The nextToken is invalid for this caller and operation"))
+ITEMS = 5
+
+
+@pytest.fixture(scope="module")
+def filled(server: RunningServer) -> str:
+    """A repository with images, tags, findings; and enough of everything else that is listed by pages."""
+    name = "t/pages"
+    ecr, holdfast, client = server.aws("ecr"), server.aws("holdfast"), server.client()
+    for number in range(ITEMS):
+        pushed = image()
+        push(client, name, f"v{number}", pushed)
+        ecr.create_repository(repositoryName=f"{name}/{number}")
+        ecr.create_pull_through_cache_rule(ecrRepositoryPrefix=f"pages{number}", upstreamRegistryUrl="public.ecr.aws")
+        ecr.create_repository_creation_template(prefix=f"pages{number}", appliedFor=["REPLICATION"])
+    findings = [(f"CVE-2026-{number}", "LOW", None, "p", "1", "") for number in range(ITEMS)]
+    holdfast.load_scan_report(
+        repositoryName=name, imageId={"imageTag": "v0"}, report=trivy(image_digest(ecr, name), findings)
+    )
+    return name
+
+
+def image_digest(ecr: Any, repository: str) -> str:
+    found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "v0"}])
+    return str(found["imageDetails"][0]["imageDigest"])
+
+
+def of_paginator(operation: str, repository: str) -> dict[str, Any]:
+    """Return what a paginated operation must be given."""
+    given: dict[str, dict[str, Any]] = {
+        "DescribeImageScanFindings": {"imageId": {"imageTag": "v0"}},
+    }
+    if operation in {"DescribePullThroughCacheRules", "DescribeRepositories", "DescribeRepositoryCreationTemplates"}:
+        return {}
+    return {"repositoryName": repository, **given.get(operation, {})}
+
+
+OFFERED = sorted(set(PAGES) & set(ECR) - {"GetLifecyclePolicyPreview"})
+
+
+@pytest.mark.parametrize("operation", OFFERED)
+def test_pages_hold_everything_once(ecr: Any, filled: str, operation: str) -> None:
+    given = of_paginator(operation, filled)
+    paginator = ecr.get_paginator(xform_name(operation))
+    keys = PAGES[operation]["result_key"]
+    key = keys if isinstance(keys, str) else keys[0]
+
+    def items(size: int) -> list[str]:
+        pages = paginator.paginate(**given, PaginationConfig={"PageSize": size})
+        return [str(one) for page in pages for one in _inside(page, key)]
+
+    whole = items(1000)
+    assert len(whole) >= ITEMS
+    assert len(set(whole)) == len(whole)
+    assert items(2) == whole
+    assert items(1) == whole
+
+
+def _inside(page: dict[str, Any], path: str) -> list[Any]:
+    found: Any = page
+    for part in path.split("."):
+        found = found.get(part, {})
+    return list(found or [])
+
+
+@pytest.mark.parametrize("operation", OFFERED)
+def test_a_token_is_for_its_caller_operation_and_parameters(
+    server: RunningServer, ecr: Any, holdfast: Any, filled: str, operation: str
+) -> None:
+    given = of_paginator(operation, filled)
+    call: Callable[..., Any] = getattr(ecr, xform_name(operation))
+    token = call(**given, maxResults=1)["nextToken"]
+    call(**given, maxResults=2, nextToken=token)  # the size of a page may change
+    somebody = client_of(server, person(holdfast, policy(allow("ecr:*"))))
+    assert refusal(getattr(somebody, xform_name(operation)), **given, maxResults=1, nextToken=token) == REFUSED
+    somebody.close()
+    other = next(one for one in OFFERED if one != operation)
+    elsewhere = getattr(ecr, xform_name(other))
+    assert refusal(elsewhere, **of_paginator(other, filled), maxResults=1, nextToken=token) == REFUSED
+    if "repositoryName" in given:
+        assert refusal(call, **given | {"repositoryName": f"{filled}/0"}, maxResults=1, nextToken=token) == REFUSED
+    assert refusal(call, **given, maxResults=1, nextToken=token[:-2] + "AA") == REFUSED
+
+
+@pytest.mark.parametrize("operation", OFFERED)
+def test_a_page_has_its_limits(ecr: Any, filled: str, operation: str) -> None:
+    call = getattr(ecr, xform_name(operation))
+    told = refusal(call, **of_paginator(operation, filled), maxResults=1001)
+    assert told == Refusal(INVALID, constraint("maxResults", "Member must have value less than or equal to 1000"))
+
+
+def test_a_page_is_complete_while_images_come_and_go(ecr: Any, client: Client, repository: str) -> None:
+    """What is there the whole time is listed once, whatever else comes and goes between the pages."""
+    stay = []
+    for number in range(6):
+        pushed = image()
+        push(client, repository, f"stay{number}", pushed)
+        stay.append(pushed.digest)
+    gone = image()
+    push(client, repository, "goes", gone)
+    seen: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        page = ecr.describe_images(repositoryName=repository, maxResults=2, **token)
+        seen += [one["imageDigest"] for one in page["imageDetails"]]
+        ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageDigest": gone.digest}])
+        push(client, repository, f"new{len(seen)}", image())
+        if "nextToken" not in page:
+            break
+        token = {"nextToken": page["nextToken"]}
+    assert [one for one in seen if one in stay] == sorted(stay)
