@@ -9,7 +9,7 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop models torture bench fuzz docs lock clean
+.PHONY: help run test lint format conformance interop models torture bench fuzz openapi docs lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -49,6 +49,9 @@ bench: $(TEST) ## Measure against other registries in one run (ARGS="--quick")
 
 fuzz: $(TEST) ## Fuzz every parser, a minute each (ARGS="--minutes 15 --target manifest")
 	$(BIN)/python -m fuzz $(ARGS)
+
+openapi: $(TEST) ## Drive the OCI API by its OpenAPI description (ARGS="--max-examples 500")
+	PYTHONPATH=tests $(BIN)/python -m openapi.drive $(ARGS)
 
 docs: $(TEST) ## Write docs/reference anew from the tables
 	$(BIN)/python -m holdfast.cli.reference docs/reference

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from holdfast import config
+from holdfast.cli import openapi
 from holdfast.cli.exits import Exit
 from holdfast.cli.main import holdfast
 from holdfast.faces import ecr, ecr_operations, holdfast_operations, oci
@@ -41,6 +42,7 @@ def pages() -> dict[str, str]:
         "config.md": _config(),
         "ecr.md": _ecr(),
         "errors.md": _errors(),
+        "openapi.json": json.dumps(openapi.document(), indent=1) + "\n",
     }
 
 

@@ -344,9 +344,9 @@ class OCIFace:
         query = call.query()
         if "digest-algorithm" in query:
             new_hasher(query["digest-algorithm"])
+        source = parse_repository_name(query["from"]) if query.get("from") else None
         if "mount" in query:
             digest = Digest.parse(query["mount"])
-            source = parse_repository_name(query["from"]) if query.get("from") else None
             if await self._blobs.mount(call.caller, call.registry, call.name, digest, source, through=THROUGH):
                 return _created(call.name, digest)
         if "digest" in query:
