@@ -17,8 +17,9 @@ from running import KEY_ID, SECRET, RunningServer, running, settings
 
 ROOT = Path(__file__).parents[2]
 DESCRIPTION = ROOT / "docs" / "reference" / "openapi.json"
-NOT_JUDGED = "positive_data_acceptance"
-"""What fits the schema may be refused all the same: no schema can say that bytes hash to the digest beside them."""
+NOT_JUDGED = "positive_data_acceptance,ensure_resource_availability"
+"""What fits the schema may be refused all the same, as no schema can say that bytes hash to the digest beside them; and
+a PUT whose digest is wrong ends its upload session, so that what was made may be gone without a DELETE."""
 
 
 class HastyClock(Clock):
