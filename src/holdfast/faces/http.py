@@ -237,6 +237,17 @@ class ResponseBody(Protocol):
         """Let go of everything; called exactly once, however the answer ended."""
 
 
+class FileBody(ResponseBody, Protocol):
+    """A body that lies in a file, and can go from there to a socket without being read."""
+
+    def send_nowait(self, socket: int) -> int | None:
+        """Copy the next piece from the page cache into a socket that does not block; return how many bytes went.
+
+        None when the disk must be asked: `read` then gives the next piece. Raises BlockingIOError while the socket
+        takes nothing, ConnectionError when its other end is gone.
+        """
+
+
 class Response:
     """An answer. Content-Length, Date, Connection and X-Request-Id are the edge's and must not be in `headers`.
 

@@ -3,17 +3,22 @@
 This file alone keeps the two promises of a streamed answer: the next piece is asked for only when the transport holds
 nothing of the last (so a view may live in a recycled buffer), and a body that fails or comes out short cuts the
 connection (so nobody takes a part for the whole). It must not know requests, or where the pieces come from.
+
+A body that lies in a file goes from the page cache to a plain socket without passing through this process (sendfile:
+a third of the processor time of reading and writing). The event loop has no such call, so the socket is written to
+beside its transport, and only while the transport holds nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+import os
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from holdfast.faces.http import ResponseBody
+    from holdfast.faces.http import FileBody, ResponseBody
 
     Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     """Runs work in a Task that the server knows of."""
@@ -38,7 +43,10 @@ class Owner(Protocol):
 class BodySender:
     """Sends one body, after the head in `front`. `pump` it at the start and whenever the transport has drained."""
 
-    __slots__ = ("_body", "_failed", "_front", "_left_bytes", "_owner", "_spawn", "_task", "_transport")
+    __slots__ = (
+        "_awaited_socket", "_body", "_failed", "_front", "_left_bytes", "_owner", "_socket", "_spawn", "_task",
+        "_transport",
+    )  # fmt: skip
 
     def __init__(
         self, owner: Owner, spawn: Spawn, transport: asyncio.Transport, front: bytes, body: ResponseBody
@@ -51,6 +59,9 @@ class BodySender:
         self._left_bytes = body.length
         self._task: asyncio.Task[None] | None = None
         self._failed = False
+        self._socket = _plain_socket(transport) if hasattr(body, "send_nowait") else None
+        self._awaited_socket: int | None = None
+        """The socket under another number, as the event loop keeps the first to itself; open while it is waited for."""
 
     def pump(self) -> None:
         """Hand on pieces as long as the transport takes them whole and the other connections can wait."""
@@ -65,6 +76,12 @@ class BodySender:
             if self._owner.sent_bytes >= turn_end_bytes:
                 asyncio.get_running_loop().call_soon(self.pump)
                 return
+            if self._socket is not None and self._left_bytes:
+                if self._front:
+                    self._write_front()
+                elif not self._send_from_file(self._socket, cast("FileBody", body)):
+                    return
+                continue
             try:
                 view = body.read_nowait() if self._left_bytes else memoryview(b"")
             except Exception as error:  # noqa: BLE001  whatever it is, the rest of the body is not to be had
@@ -75,12 +92,58 @@ class BodySender:
             else:
                 self._send(view)
 
+    def _write_front(self) -> None:
+        if self._transport is not None:
+            front, self._front = self._front, b""
+            self._owner.sent_bytes += len(front)
+            self._transport.write(front)
+
+    def _send_from_file(self, socket: int, body: FileBody) -> bool:
+        """Send one piece without reading it; return whether to go on at once."""
+        try:
+            sent_bytes = body.send_nowait(socket)
+        except BlockingIOError:
+            self._await_socket(socket)
+            return False
+        except ConnectionError:
+            if self._transport is not None:
+                self._transport.abort()
+            return False
+        except Exception as error:  # noqa: BLE001  as where pieces are read
+            self._fail("reading it failed", error)
+            return False
+        if sent_bytes is None:
+            self._task = self._spawn(self._fetch(body))
+            return False
+        self._left_bytes -= sent_bytes
+        self._owner.sent_bytes += sent_bytes
+        return True
+
+    def _await_socket(self, socket: int) -> None:
+        if self._awaited_socket is None:
+            self._awaited_socket = os.dup(socket)
+        self._owner.paused = True
+        asyncio.get_running_loop().add_writer(self._awaited_socket, self._on_writable)
+
+    def _on_writable(self) -> None:
+        if self._awaited_socket is not None:
+            asyncio.get_running_loop().remove_writer(self._awaited_socket)
+            self._owner.paused = False
+            self.pump()
+
+    def _forget_socket(self) -> None:
+        awaited, self._awaited_socket = self._awaited_socket, None
+        if awaited is not None:
+            asyncio.get_running_loop().remove_writer(awaited)
+            os.close(awaited)
+
     def _can_send(self) -> bool:
         return not (self._transport is None or self._failed or self._task is not None or self._owner.paused)
 
     def lose(self) -> None:
         """Hear that the connection is gone. The body is closed now, or when the thread that reads it is back."""
         self._transport = None
+        self._forget_socket()
         if self._task is None:
             self._finish()
 
@@ -125,10 +188,19 @@ class BodySender:
             self._owner.body_failed(why, error)
 
     def _finish(self) -> None:
+        self._forget_socket()
         body, self._body = self._body, None
         if body is not None:
             body.close()
             self._owner.body_sent()
+
+
+def _plain_socket(transport: asyncio.Transport) -> int | None:
+    """Return the number of a transport's socket, None where what goes over it is encrypted first."""
+    socket = transport.get_extra_info("socket")
+    if socket is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    return int(socket.fileno())
 
 
 class BytesBody:

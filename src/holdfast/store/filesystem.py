@@ -42,6 +42,9 @@ _LOGGER: Final = logging.getLogger("holdfast.blobs")
 READ_BYTES: Final = 512 * 1024
 """Size of one read; measured: smaller costs calls, larger falls out of the processor's cache."""
 
+SEND_BYTES: Final = 1024 * 1024
+"""Size of one piece sent from the page cache: what a socket takes at once."""
+
 REHASH_BYTES: Final = 1024 * 1024
 DISK_THREADS: Final = 16
 """Threads that wait for the disk. Hashing is bound by cores, waiting for fsync is not."""
@@ -52,6 +55,7 @@ MAX_VERIFIED: Final = 1_000_000
 _NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD_FILE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SHORTER: Final = "the stored file is shorter than it was"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _MAX_PIECES: Final = 512  # writev takes at most 1,024
 
@@ -350,11 +354,32 @@ class BlobReader:
         self._end = end
         self._threads = threads
         self.length = end - start
-        self._buffer = memoryview(bytearray(min(READ_BYTES, max(self.length, 1))))
+        self._buffer: memoryview | None = None
+
+    def send_nowait(self, socket: int) -> int | None:
+        """Copy the next piece from the page cache into a socket; None when the disk must be asked.
+
+        That its first and last byte are there is taken for all: where that is wrong, the disk is waited for.
+        """
+        want = min(SEND_BYTES, self._end - self._position)
+        try:
+            ends = [
+                os.preadv(self._descriptor, [bytearray(1)], at, os.RWF_NOWAIT)
+                for at in (self._position, self._position + want - 1)
+            ]
+        except OSError as error:
+            if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
+                return None
+            raise
+        if not all(ends):
+            raise OSError(errno.EIO, _SHORTER)
+        count = os.sendfile(socket, self._descriptor, self._position, want)
+        self._position += count
+        return count
 
     def read_nowait(self) -> memoryview | None:
         """Return the next piece if it lies in the page cache, None when the disk must be asked; empty at the end."""
-        want = self._buffer[: self._end - self._position]
+        want = self._wanted()
         if not want:
             return want
         try:
@@ -363,21 +388,26 @@ class BlobReader:
             if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
                 return None
             raise
-        return self._taken(count)
+        return self._taken(count, want)
 
     async def read(self) -> memoryview:
         """Return the next piece, waiting for the disk in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read)
 
     def _read(self) -> memoryview:
-        want = self._buffer[: self._end - self._position]
-        return self._taken(os.preadv(self._descriptor, [want], self._position)) if want else want
+        want = self._wanted()
+        return self._taken(os.preadv(self._descriptor, [want], self._position), want) if want else want
 
-    def _taken(self, count: int) -> memoryview:
+    def _wanted(self) -> memoryview:
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(min(READ_BYTES, max(self.length, 1))))
+        return self._buffer[: self._end - self._position]
+
+    def _taken(self, count: int, into: memoryview) -> memoryview:
         if count == 0:
-            raise OSError(errno.EIO, "the stored file is shorter than it was")
+            raise OSError(errno.EIO, _SHORTER)
         self._position += count
-        return self._buffer[:count]
+        return into[:count]
 
     def close(self) -> None:
         """Close the file."""
@@ -416,6 +446,10 @@ class VerifyingReader(BlobReader):
         self._verification = verification
         self._partial = (start, end) != (0, verification.size)  # also of a file that has lost its end
         self._concluded = False
+
+    def send_nowait(self, socket: int) -> int | None:
+        """Return None until the verdict is in, as `read_nowait` does."""
+        return super().send_nowait(socket) if self._concluded else None
 
     def read_nowait(self) -> memoryview | None:
         """Return None, as hashing is for a thread; once the verdict is in, as any reader."""
