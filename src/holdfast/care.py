@@ -7,20 +7,33 @@ no server writes meanwhile.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from holdfast.core.errors import StorageFailed
+from holdfast.registry.backups import BackedUp, back_up, put_back, require_empty, verify
 from holdfast.registry.fsck import MEANINGS, Examination, Finding, Problem, Repair, Report
 from holdfast.store.blob_files import BlobFiles
 from holdfast.store.data_directory import DataDirectory
+from holdfast.store.snapshots import Facts, Snapshots
 from holdfast.store.sqlite import SQLiteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MEANINGS", "Finding", "Report", "fsck", "held"]
+Watch = Callable[[str, int, int], None]
+"""Is told: the stage, how far it is, how much there is."""
+
+__all__ = ["MEANINGS", "BackedUp", "Finding", "Report", "Restored", "backup", "fsck", "held", "restore"]
+
+
+def _nobody(_stage: str, _done: int, _total: int) -> None:
+    """Watch nothing."""
 
 
 @contextlib.contextmanager
@@ -40,7 +53,7 @@ def fsck(
     *,
     deep: bool = True,
     repair: bool = False,
-    watch: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
+    watch: Watch = _nobody,
 ) -> Report:
     """Examine a data directory that no server has open; `deep` hashes every blob.
 
@@ -64,3 +77,57 @@ def fsck(
             again = Examination(database, files, directory.seal_key, deep=deep, watch=watch).run() if done else report
             again.repaired = done
             return again
+
+
+def backup(
+    data: Path, target: Path, *, link: bool = False, keep: int | None = None, watch: Watch = _nobody
+) -> BackedUp:
+    """Take a snapshot of a data directory into a folder of backups, while a server uses it or not.
+
+    Raises ConfigurationInvalid without data, or while another backup writes to the folder.
+    """
+    directory = DataDirectory(data)
+    directory.require_database()
+    now = datetime.now(UTC)
+    name = now.strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    folder = Snapshots(target)
+    with folder.held(), directory.collection_paused():
+        taken_at = int(now.timestamp() * 1_000_000)
+        return back_up(directory, folder, name=name, taken_at=taken_at, link=link, keep=keep, watch=watch)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did, or why it wrote nothing."""
+
+    name: str
+    facts: Facts
+    damaged: list[str]
+    """Files of the snapshot that are missing or damaged: nothing was written."""
+    report: Report | None
+    """What an examination of the new data directory found."""
+
+
+def restore(source: Path, data: Path, *, name: str | None = None, watch: Watch = _nobody) -> Restored:
+    """Write a snapshot, the newest or the one named, into a new data directory, after all of it was verified.
+
+    `restored.json` tells from then on which moment this data is of: a registry that went on after the snapshot was
+    taken may have bound tags of which this one knows nothing. Raises ConfigurationInvalid when the directory has
+    anything in it.
+    """
+    folder, directory = Snapshots(source), DataDirectory(data)
+    require_empty(data)
+    chosen = folder.choose(name)
+    facts = folder.facts(chosen)
+    damaged = verify(folder, chosen, watch)
+    if damaged:
+        return Restored(chosen, facts, damaged, None)
+    with directory.being_restored():
+        put_back(folder, chosen, directory, watch)
+        now = int(datetime.now(UTC).timestamp() * 1_000_000)
+        written = {"snapshot": chosen, "restored_at": now, **asdict(facts)}
+        with directory.restored.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(written, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    return Restored(chosen, facts, [], fsck(data, deep=False, watch=watch))

@@ -130,7 +130,9 @@ class Holdfast:
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
         principals = Principals(self._database, access, clock)
-        self.upkeep = Upkeep(raw, self._store, self._uploads, access, leases, gate=gate)
+        self.upkeep = Upkeep(
+            raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
+        )
         self.made_up_key = await Principals(raw, access, clock).bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )

@@ -81,6 +81,11 @@ def moment(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def moment_of(microseconds: int) -> str:
+    """Write a time, given in microseconds since the epoch, as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def short_digest(digest: str) -> str:
     """Return enough of a digest to tell it from others: `sha256:` and 12 digits."""
     algorithm, _, digits = digest.partition(":")

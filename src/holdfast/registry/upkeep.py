@@ -19,6 +19,7 @@ from holdfast.store.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.gate import Gate
@@ -113,8 +114,10 @@ class Upkeep:
         clock: Callable[[], int],
         *,
         gate: Gate,
+        deleting: Callable[[], AbstractContextManager[bool]],
     ) -> None:
-        """`clock` gives microseconds since the epoch."""
+        """`clock` gives microseconds since the epoch; `deleting`: whether files may be deleted while its block runs."""
+        self._deleting = deleting
         self._gate = gate
         self._database = database
         self._store = store
@@ -181,12 +184,18 @@ class Upkeep:
                 len(orphans),
             )
             return 0
-        for digest, generation in orphans:
-            await self._store.delete(digest, generation)
-        return len(orphans)
+        with self._deleting() as may:
+            for digest, generation in orphans if may else ():
+                await self._store.delete(digest, generation)
+            return len(orphans) if may else 0
 
     async def reap(self) -> None:
-        """Delete the files that are doomed; what a crash left undone is done at the next call."""
+        """Delete the files that are doomed; what a crash or a backup left undone is done at the next call."""
+        with self._deleting() as may:
+            if may:
+                await self._reap()
+
+    async def _reap(self) -> None:
         while doomed := garbage.doomed_files(self._database, limit=ROWS_PER_STEP):
             for file in doomed:
                 await self._store.delete(Digest.parse(file.digest), file.generation)

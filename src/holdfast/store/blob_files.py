@@ -98,6 +98,31 @@ def hashes_to(path: str, digest: Digest, watch: Callable[[int], None] = lambda _
     return hasher.hexdigest() == digest.hex
 
 
+def copy_file(source: str, target: str, digest: Digest) -> bool:
+    """Copy a file durably under a name that it gets last, unless its bytes have another digest; say whether it did.
+
+    Its folder is the caller's to sync. Raises OSError.
+    """
+    hasher = new_hasher(digest.algorithm)
+    part = f"{target}.part"
+    with open(source, "rb", buffering=0) as old, open(part, "wb", buffering=0, opener=_private) as new:
+        while piece := old.read(REHASH_BYTES):
+            hasher.update(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[new.write(view) :]
+        os.fsync(new.fileno())
+    if hasher.hexdigest() != digest.hex:
+        os.unlink(part)
+        return False
+    os.rename(part, target)
+    return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(os.listdir(folder))

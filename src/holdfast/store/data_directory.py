@@ -4,18 +4,24 @@ holdfast.db     the metadata (SQLite; -wal and -shm beside it while it is open)
 *.key           the keys of this server; a copy of the database alone opens no sealed secret
 lock            held by the one process that may write
 reserve         room for the day the disk is full
+collecting      held while files of blobs are deleted, and by a backup so that none is
+restored.json   which snapshot this was restored from; for whoever guards against a return to the past
+restoring       there while a restore is not at its end: nothing else may use the directory
 blobs/ uploads/ quarantine/     see `store/filesystem.py`
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING
 
 from holdfast.core.errors import ConfigurationInvalid
+from holdfast.store.filesystem import sync_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,13 +33,19 @@ class DataDirectory:
         self.database = path / "holdfast.db"
         self.seal_key = path / "seal.key"
         self.reserve = path / "reserve"
+        self.restored = path / "restored.json"
         self._lock = path / "lock"
+        self._collecting = path / "collecting"
+        self._restoring = path / "restoring"
 
     def lock(self) -> int:
         """Take the directory for this process alone; the lock goes with the process, however it ends.
 
         Returns the descriptor to close for giving it back. Raises ConfigurationInvalid when another process has it.
         """
+        if self._restoring.exists():
+            msg = f"A restore into {self.path} was cut off. Delete the directory, and restore again."
+            raise ConfigurationInvalid(msg)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,6 +54,47 @@ class DataDirectory:
             msg = f"Another server is using the data directory {self.path}; stop it, or choose another --data."
             raise ConfigurationInvalid(msg) from None
         return descriptor
+
+    def key_files(self) -> list[Path]:
+        """List the keys that lie here."""
+        return sorted(self.path.glob("*.key"))
+
+    @contextlib.contextmanager
+    def collection_paused(self) -> Iterator[None]:
+        """Let no file of a blob be deleted while the block runs, by whatever process; waits for a deletion to end."""
+        with self._flocked(self._collecting) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+
+    @contextlib.contextmanager
+    def deleting(self) -> Iterator[bool]:
+        """Have the right to delete files of blobs while the block runs; False while a backup needs them all."""
+        with self._flocked(self._collecting) as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+            else:
+                yield True
+
+    @contextlib.contextmanager
+    def being_restored(self) -> Iterator[None]:
+        """Mark the directory, made here, as one that nobody may use, until the block has come to its end."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._restoring.touch(mode=0o600)
+        sync_folder(self.path)
+        yield
+        sync_folder(self.path)
+        self._restoring.unlink()
+        sync_folder(self.path)
+
+    @contextlib.contextmanager
+    def _flocked(self, path: Path) -> Iterator[int]:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def require_database(self) -> None:
         """Raise ConfigurationInvalid unless a database lies here: nobody means to examine or copy an empty folder."""

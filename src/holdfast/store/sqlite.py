@@ -47,6 +47,7 @@ LEAST_SQLITE: Final = (3, 51, 3)
 MAX_JOBS_PER_COMMIT: Final = 128
 _BUSY_TIMEOUT_MS: Final = 5_000
 _CACHE_KIB: Final = 16_384
+_PAGES_PER_STEP: Final = 4_096
 _STATEMENT_CACHE: Final = 256
 
 
@@ -212,6 +213,29 @@ class SQLiteFile:
                 yield str(cast("str", row[0]))
         for table, identity, parent, _ in self.rows("PRAGMA foreign_key_check"):
             yield f"row {identity!r} of {table!r} refers to a row of {parent!r} that is not there"
+
+    def last_entry(self) -> int:
+        """Return the number of the last entry of the record."""
+        row = self.row("SELECT coalesce(max(sequence), 0) FROM entries")
+        return cast("tuple[int]", row)[0]
+
+    def copy_to(self, path: Path, watch: Callable[[int, int], None]) -> None:
+        """Copy the database as it is at this moment, while others write to it; the copy has no -wal beside it.
+
+        `watch` is told of pages: how many are copied, and of how many.
+        """
+        path.touch(mode=0o600)
+        with _damage_told(), contextlib.closing(apsw.Connection(str(path))) as target:
+            self._connection.execute("BEGIN")
+            try:
+                self._statements.row("SELECT count(*) FROM sqlite_schema")  # from here on, one moment
+                with target.backup("main", self._connection, "main") as copying:
+                    while not copying.done:
+                        copying.step(_PAGES_PER_STEP)
+                        watch(copying.page_count - copying.remaining, copying.page_count)
+            finally:
+                self._connection.execute("ROLLBACK")
+            target.pragma("journal_mode", "delete")
 
     def change(self, job: Callable[[Transaction], T]) -> T:
         """Run a job in one transaction, durable when this returns."""
