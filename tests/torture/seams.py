@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from holdfast.registry import seal
-from holdfast.store import filesystem
+from holdfast.store import filesystem, staged_file, syncing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Disk:
     def installed(self) -> Iterator[None]:
         """Put this disk under everything that is opened in the block."""
         vfs = _VFS(self)
-        modules: tuple[Any, ...] = (filesystem, seal)
+        modules: tuple[Any, ...] = (filesystem, staged_file, syncing, seal)
         watched = _System(self)
         try:
             for module in modules:

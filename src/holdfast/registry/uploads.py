@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from holdfast.registry.repositories import Repositories
     from holdfast.store.catalog import Registry
     from holdfast.store.database import Database, Transaction
-    from holdfast.store.filesystem import FilesystemBlobs, StagedFile
+    from holdfast.store.filesystem import FilesystemBlobs
+    from holdfast.store.staged_file import StagedFile
 
 MAX_BLOB_BYTES: Final = 52_000 * 1024 * 1024
 """ECR's quota for one layer: 52,000 MiB."""

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import HEX_LENGTHS, Digest, new_hasher
-from holdfast.store.filesystem import REHASH_BYTES, blob_path, set_aside, sync_folder
+from holdfast.store.filesystem import blob_path, set_aside
+from holdfast.store.staged_file import REHASH_BYTES
+from holdfast.store.syncing import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,15 +25,15 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from holdfast.core.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, Digest, new_hasher
+from holdfast.core.digest import HEX_LENGTHS, Digest, new_hasher
 from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull
 from holdfast.store.failpoints import reach
+from holdfast.store.staged_file import REHASH_BYTES, StagedFile
+from holdfast.store.syncing import SyncFailed, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
-
-    from holdfast.core.digest import Hasher
 
 T = TypeVar("T")
 
@@ -45,19 +45,18 @@ READ_BYTES: Final = 512 * 1024
 SEND_BYTES: Final = 1024 * 1024
 """Size of one piece sent from the page cache: what a socket takes at once."""
 
-REHASH_BYTES: Final = 1024 * 1024
 DISK_THREADS: Final = 16
 """Threads that wait for the disk. Hashing is bound by cores, waiting for fsync is not."""
 
 MAX_VERIFIED: Final = 1_000_000
 """Blobs remembered as verified in this process; one more forgets the oldest, which is then verified again."""
 
-_NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OLD_FILE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_APART_BYTES: Final = 256 * 1024
+"""Less than this is hashed where it is written: a second hand-over would cost more."""
+
 _SHORTER: Final = "the stored file is shorter than it was"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
-_MAX_PIECES: Final = 512  # writev takes at most 1,024
 
 
 class FilesystemBlobs:
@@ -95,9 +94,21 @@ class FilesystemBlobs:
         return await self._in_thread(StagedFile, self._staging_path(upload_id))
 
     async def append(self, staged: StagedFile, pieces: Sequence[bytes]) -> None:
-        """Add bytes to a session. On an error the session ends where it ended before."""
+        """Add bytes to a session. On an error the session ends where it ended before.
+
+        Much at once is written in one thread and hashed in another at the same time.
+        """
         with self._disk_errors():
-            await self._in_thread(staged.append, pieces)
+            if len(pieces) == 1 and len(pieces[0]) < _APART_BYTES:
+                await self._in_thread(staged.append, pieces)
+                return
+            hashing = staged.hashing(pieces)
+            written, _ = await asyncio.gather(
+                self._in_thread(staged.write, pieces), self._in_thread(hashing), return_exceptions=True
+            )
+            if isinstance(written, BaseException):
+                staged.forget_hash()  # it covers bytes that are not there
+                raise written
 
     async def sync(self, staged: StagedFile) -> None:
         """Make what a session received durable: what we tell a client to have must be there after a power cut."""
@@ -266,81 +277,6 @@ class FilesystemBlobs:
             raise StorageFailed(msg) from error
 
 
-class SyncFailed(OSError):
-    """A sync that failed, for whatever cause: the kernel may call the next one a success, so it is never retried."""
-
-
-class StagedFile:
-    """The bytes that an upload session received, and their running hash. Not for two threads at once."""
-
-    def __init__(self, path: str) -> None:
-        """Open the file, made when it is not there; what is there is hashed when its digest is asked for."""
-        self.path = path
-        try:
-            self._descriptor = os.open(path, _NEW_FILE, 0o600)
-        except FileExistsError:
-            self._descriptor = os.open(path, _OLD_FILE)
-        self.size_bytes = os.fstat(self._descriptor).st_size
-        self._hasher: Hasher | None = new_hasher(DEFAULT_ALGORITHM) if self.size_bytes == 0 else None
-        self._synced = False
-        self.is_named = False
-        """Whether the file's name is known to be durable."""
-
-    def append(self, pieces: Sequence[bytes]) -> None:
-        """Write at the end and hash what was written; on an error cut back to where the file ended."""
-        reach("upload.before-write")
-        self._synced = False
-        position = self.size_bytes
-        try:
-            for start in range(0, len(pieces), _MAX_PIECES):
-                position += self._write(pieces[start : start + _MAX_PIECES], position)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self.size_bytes)
-            self._hasher = None
-            raise
-        self.size_bytes = position
-        reach("upload.after-write")
-
-    def _write(self, pieces: Sequence[bytes], position: int) -> int:
-        length = sum(map(len, pieces))
-        written = os.pwritev(self._descriptor, pieces, position)
-        while written < length:  # a short write: a signal, a size limit, or a disk that fills up
-            rest = b"".join(pieces)[written:]
-            more = os.pwrite(self._descriptor, rest, position + written)
-            if more <= 0:
-                raise OSError(errno.EIO, "the disk took no bytes")
-            written += more
-        if self._hasher is not None:
-            for piece in pieces:
-                self._hasher.update(piece)
-        return length
-
-    def sync(self) -> None:
-        """Make the bytes durable."""
-        if not self._synced:
-            with _final():
-                os.fsync(self._descriptor)
-            self._synced = True
-
-    def hashes_to(self, digest: Digest) -> bool:
-        """Whether the bytes have this digest. Another algorithm, or a file begun by another process, is read anew."""
-        if digest.algorithm == DEFAULT_ALGORITHM and self._hasher is not None:
-            return self._hasher.hexdigest() == digest.hex
-        hasher = new_hasher(digest.algorithm)
-        position = 0
-        while piece := os.pread(self._descriptor, REHASH_BYTES, position):
-            hasher.update(piece)
-            position += len(piece)
-        return position == self.size_bytes and hasher.hexdigest() == digest.hex
-
-    def close(self) -> None:
-        """Close the file; what was received stays."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
 class BlobReader:
     """The bytes [start, end) of a blob that was verified, piece by piece.
 
@@ -494,22 +430,3 @@ def set_aside(root: Path, digest: Digest, generation: str) -> None:
 def _unlink(path: str | Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-@contextlib.contextmanager
-def _final() -> Iterator[None]:
-    """Tell the error of a sync from others."""
-    try:
-        yield
-    except OSError as error:
-        raise SyncFailed(error.errno, error.strerror) from error
-
-
-def sync_folder(path: str | Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with _final():
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
