@@ -123,7 +123,7 @@ async def test_a_commit_syncs_the_file_then_links_it_then_syncs_the_folder(root:
             await store.append(staged, [CONTENT])
             seen.clear()
             assert await store.commit(staged, DIGEST)
-        assert seen == [("fsync", "sync"), ("link", "_commit"), ("fsync", "sync_folder"), ("unlink", "_unlink")]
+        assert seen == [("fsync", "sync_file"), ("link", "_commit"), ("fsync", "sync_file"), ("unlink", "_unlink")]
 
 
 async def test_a_commit_of_a_resumed_upload_syncs_what_was_there_before(root: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_folders_are_synced_at_every_start(tmp_path: Path) -> None:
     for _ in range(2):
         with disk_calls() as seen:
             FilesystemBlobs(tmp_path).close()
-            assert seen.count(("fsync", "sync_folder")) == 5
+            assert seen.count(("fsync", "sync_file")) == 5
 
 
 async def test_bytes_of_another_digest_are_not_committed(root: Path, store: FilesystemBlobs) -> None:
