@@ -39,7 +39,7 @@ from holdfast.registry.signing import Signing
 from holdfast.registry.templates import Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
-from holdfast.store import catalog, failpoints, flows
+from holdfast.store import catalog, failpoints, flows, replications
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.reserve import Reserve
@@ -137,7 +137,7 @@ class Holdfast:
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
         self._outbound = Outbound(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
-        joined = (seal, templates, images, blobs, self._uploads, self._outbound, clock)
+        joined = (seal, templates, images, blobs, self._uploads, self._store, self._outbound, clock, leases)
         flowing = self._flows = Flows.joined(self._database, access, *joined)
         self._metrics = self._made_metrics()
         kept = KeptAnswers(self._changes, leases)
@@ -178,6 +178,7 @@ class Holdfast:
             on_request_done=self._on_request_done,
         )
         self._background = [asyncio.create_task(work()) for work in (self._collect, self._watch_room)]
+        flowing.start()
 
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
         """Take the data directory and open what lies in it."""
@@ -228,6 +229,10 @@ class Holdfast:
                 "holdfast_upstream_drifted_tags": (
                     "Held tags whose upstream names something else by now.",
                     lambda: flows.count_drifted(self._database),
+                ),
+                "holdfast_replications_waiting": (
+                    "Replications that are asked for and not done.",
+                    lambda: replications.count_waiting(self._database),
                 ),
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
                 "holdfast_read_only": ("1 while pushes and changes are refused.", lambda: bool(self._gate.reasons)),

@@ -23,6 +23,7 @@ from holdfast.core.errors import (
     BlobTooLarge,
     CredentialNotFound,
     DigestInvalid,
+    HoldfastError,
     ManifestInvalid,
     NameInvalid,
     TagHeld,
@@ -201,7 +202,7 @@ class Fetching:
         """Ask upstream whether a tag still names what came; follow if the tag may move, else record that it drifted."""
         try:
             await self._joined(place, f"{seen.tag} again", lambda: self._check(caller, place, found, seen))
-        except UpstreamFailed:
+        except HoldfastError:  # whatever it is (upstream, the disk, a registry that rests): what is here is served
             if len(self._left_alone) >= MAX_MANIFESTS:
                 self._left_alone.clear()
             key = (place.registry.id, place.repository, seen.tag)

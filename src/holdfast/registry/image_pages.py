@@ -9,6 +9,7 @@ from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid, ManifestNotFound, ParameterInvalid, ReferencedByIndex
 from holdfast.registry.binding import Act, require_repository, unbind
 from holdfast.registry.images import delete_manifest, verified
+from holdfast.registry.outgoing import note_deletion
 from holdfast.store import bindings, catalog, manifests, scans
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def _delete_one(
     if image_id.tag is not None and len(live) > 1:
         bound = next(one for one in live if one.tag == image_id.tag)
         unbind(txn, registry, repository, bound, act, why="the tag was deleted")
+        note_deletion(txn, registry, repository, digest, image_id.tag, act)
         return [ImageId(digest, image_id.tag)]
     if manifests.image(txn, repository.id, digest) is None:
         return _not_found(image_id)

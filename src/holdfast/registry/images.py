@@ -28,6 +28,7 @@ from holdfast.core.manifest import Kind, Manifest
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.quota import Amount
 from holdfast.registry.binding import Act, Outcome, Refusal, bind_tags, require_repository, unbind
+from holdfast.registry.outgoing import note_deletion, note_push
 from holdfast.registry.quotas import require_room
 from holdfast.registry.scan_start import scan_pushed
 from holdfast.store import bindings, catalog, content, manifests
@@ -120,11 +121,15 @@ class Images:
 
         def job(txn: Transaction) -> tuple[bool, Outcome]:
             found = require_repository(txn, registry, repository)
-            is_new = _keep(txn, found.id, manifest, act, self._is_there)
+            is_new = keep_manifest(txn, found.id, manifest, act, self._is_there)
             current = catalog.registry(txn, registry.id)
             if is_new:
                 scan_pushed(txn, registry, found, manifest, act)
-            return is_new, bind_tags(txn, current, found, manifest, tags, act, precondition=precondition)
+            outcome = bind_tags(txn, current, found, manifest, tags, act, precondition=precondition)
+            changed = [tag for tag, one in outcome.decisions if one.action is not mutability.Action.KEEP]
+            if not outcome.refusals and (changed or is_new):
+                note_push(txn, registry, found, str(manifest.digest), changed, act)
+            return is_new, outcome
 
         is_new, outcome = await self._database.write(job)
         if outcome.refusals:
@@ -203,6 +208,7 @@ class Images:
             if bound is None:
                 raise ManifestNotFound(tag)
             unbind(txn, catalog.registry(txn, registry.id), found, bound, act, why="the tag was deleted")
+            note_deletion(txn, registry, found, bound.digest, tag, act)
             return bound.digest
 
         return await self._database.write(job)
@@ -243,6 +249,7 @@ def delete_manifest(
     for one in bound:
         unbind(txn, registry, repository, one, act, why="its image was deleted")
     manifests.delete_manifest(txn, repository.id, digest)
+    note_deletion(txn, registry, repository, digest, None, act)
     manifests.delete_unused_payload(txn, digest)
     return bound
 
@@ -254,7 +261,9 @@ def verified(stored: StoredManifest) -> StoredManifest:
     return stored
 
 
-def _keep(txn: Transaction, repository_id: int, manifest: Manifest, act: Act, is_there: Callable[[Blob], bool]) -> bool:
+def keep_manifest(
+    txn: Transaction, repository_id: int, manifest: Manifest, act: Act, is_there: Callable[[Blob], bool]
+) -> bool:
     """Write the manifest unless it is there, its parts being there with the sizes that it says.
 
     A blob whose file was set aside as damaged is missing, also for a manifest that is there: nobody could pull it.

@@ -23,7 +23,7 @@ import logging
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from holdfast.core.digest import HEX_LENGTHS, Digest, new_hasher
 from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull
@@ -185,6 +185,13 @@ class FilesystemBlobs:
         if (digest, generation) in self._verified:
             return BlobReader(descriptor, start, stop, self._threads)
         return VerifyingReader(descriptor, start, stop, self._threads, _Verification(self, digest, generation, size))
+
+    def open_file(self, digest: Digest, generation: str) -> BinaryIO:
+        """Open a blob's file for one who has its digest checked where the bytes go; raises BlobNotFound."""
+        try:
+            return open(self._blob_path(digest, generation), "rb")
+        except FileNotFoundError:
+            raise BlobNotFound(str(digest)) from None
 
     async def unrecorded_files(self) -> AsyncIterator[tuple[Digest, str]]:
         """List the files of blobs, but for those whose row is being written at this moment: digest and generation."""

@@ -12,6 +12,7 @@ from holdfast.faces.ecr_operations.images import IMAGES
 from holdfast.faces.ecr_operations.layers import LAYERS
 from holdfast.faces.ecr_operations.pull_through import PULL_THROUGH
 from holdfast.faces.ecr_operations.referrers import REFERRERS
+from holdfast.faces.ecr_operations.replication import REPLICATION
 from holdfast.faces.ecr_operations.repositories import REPOSITORIES
 from holdfast.faces.ecr_operations.scanning import SCANNING
 from holdfast.faces.ecr_operations.signing import SIGNING
@@ -30,5 +31,6 @@ ECR: Final[dict[str, Operation]] = {
     **SIGNING,
     **REFERRERS,
     **ACCOUNT,
+    **REPLICATION,
 }
 """Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.faces.holdfast_operations.care import CARE
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
 from holdfast.faces.holdfast_operations.quotas import QUOTAS
+from holdfast.faces.holdfast_operations.replication import REPLICATION
 from holdfast.faces.holdfast_operations.scans import SCANS
 from holdfast.faces.holdfast_operations.settings import SETTINGS
 from holdfast.faces.holdfast_operations.tags import TAGS
@@ -26,5 +27,6 @@ HOLDFAST: Final[dict[str, Operation]] = {
     **PRINCIPALS,
     **UPSTREAMS,
     **SCANS,
+    **REPLICATION,
 }
 """Operations of our own model."""
