@@ -284,7 +284,7 @@ class ListShape(Shape):
         return result
 
     def render(self, value: Any, path: str) -> list[Any]:
-        if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        if isinstance(value, str | bytes) or not isinstance(value, list | Sequence):
             raise _not_renderable(path, value, "a list")
         return [self.member.render(item, f"{path}[{position}]") for position, item in enumerate(value)]
 
@@ -345,7 +345,7 @@ class StructureShape(Shape):
         return result
 
     def render(self, value: Any, path: str) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict | Mapping):  # the cheaper question first: pages have thousands of these
             raise _not_renderable(path, value, "a structure")
         prefix = f"{path}." if path else ""
         result: dict[str, Any] = {}
@@ -353,7 +353,9 @@ class StructureShape(Shape):
             shape = self.members.get(name)
             if shape is None:
                 raise TypeError(f"the model has no {prefix}{name}")
-            if item is not None:
+            if type(item) is str and type(shape) is StringShape and not shape.enum:
+                result[name] = item  # as StringShape would say, without a call and a path for each
+            elif item is not None:
                 result[name] = shape.render(item, prefix + name)
         for name in self.required:
             if name not in result:
