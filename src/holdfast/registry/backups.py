@@ -17,9 +17,9 @@ from holdfast.core.digest import HEX_LENGTHS, Digest
 from holdfast.core.errors import BlobCorrupt, ConfigurationInvalid
 from holdfast.store import examination, snapshots
 from holdfast.store.blob_files import BlobFiles, copy_file
-from holdfast.store.filesystem import sync_folder
 from holdfast.store.snapshots import FACTS, FORMAT, Facts, Listed, Snapshots, blob_of_name, name_of_blob, own_file
 from holdfast.store.sqlite import SQLiteFile
+from holdfast.store.syncing import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

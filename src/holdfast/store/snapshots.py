@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.digest import Digest
 from holdfast.core.errors import ConfigurationInvalid
 from holdfast.store.blob_files import BlobFiles, copy_file, hashes_to
-from holdfast.store.filesystem import sync_folder
+from holdfast.store.syncing import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
