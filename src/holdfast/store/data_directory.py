@@ -18,7 +18,7 @@ import os
 from typing import TYPE_CHECKING
 
 from holdfast.core.errors import ConfigurationInvalid
-from holdfast.store.filesystem import sync_folder
+from holdfast.store.syncing import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
