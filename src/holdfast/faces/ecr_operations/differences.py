@@ -60,6 +60,17 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
         ),
     ),
     "CompleteLayerUpload": (Difference("One digest is taken, not several.", "A layer has one name here."),),
+    "CreatePullThroughCacheRule": (
+        Difference(
+            "Any OCI registry may be the upstream, by a right of its own: holdfast:UseAnyUpstream.",
+            "Amazon ECR has a fixed list; whoever names an address lets the server send requests there.",
+        ),
+        Difference(
+            "credentialArn names a credential that was sealed here (`holdfast upstream credential set`); it may be "
+            "left out for any upstream. customRoleArn is kept and not used.",
+            "There is no AWS Secrets Manager and no role to assume.",
+        ),
+    ),
     "CreateRepository": (
         _NO_KMS,
         _TOMBSTONE,
@@ -68,7 +79,24 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
             "Amazon ECR has the limit; its sentence is not known.",
         ),
     ),
+    "CreateRepositoryCreationTemplate": (
+        _NO_KMS,
+        Difference(
+            "customRoleArn is asked for where Amazon ECR asks for one, and not used.",
+            "A template that works here works there.",
+        ),
+    ),
     "DeleteRepository": (_TOMBSTONE,),
+    "DescribeImageReplicationStatus": (
+        Difference(
+            "A tag that holds at the destination is FAILED with ImageTagAlreadyExists; the image is there, untagged.",
+            "Amazon ECR drops the tag and says nothing.",
+        ),
+        Difference(
+            "Failure codes are names of Holdfast's; `holdfast replication status` tells the sentence.",
+            "Amazon ECR lists no codes.",
+        ),
+    ),
     "DescribeImageScanFindings": (
         _NO_SCANNER,
         Difference(
@@ -128,6 +156,13 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
         ),
     ),
     "PutImageScanningConfiguration": (_NO_SCANNER,),
+    "PutReplicationConfiguration": (
+        Difference(
+            "A destination is a registry of this server, or one whose address was told (`holdfast replication peer "
+            "set`). One that is neither is taken, and replications to it are FAILED with DestinationNotFound.",
+            "Amazon ECR knows where its registries are.",
+        ),
+    ),
     "PutImageTagMutability": (
         Difference(
             "Same settings again change nothing and leave no entry in the record.",
@@ -151,6 +186,9 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
             "The quota of a registry (100,000 scans a day) is not counted.",
             "A scan that only reads a loaded report costs nothing.",
         ),
+    ),
+    "ValidatePullThroughCacheRule": (
+        Difference("Rules without a credential are validated too.", "Whether the upstream answers is worth knowing."),
     ),
     "TagResource": (Difference("Only ARNs of repositories are taken.", "Nothing else here has resource tags."),),
 }
