@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import os
@@ -101,6 +102,17 @@ def _arm(plan: str | None) -> None:
         click.echo(f"HOLDFAST_FAILPOINTS is set: this server will kill itself at {armed}. For tests only.", err=True)
 
 
+def _spare_the_collector() -> None:
+    """Keep Python's collector of cycles from holding up requests.
+
+    What was made for the start stays for ever and need not be looked at again; requests make next to no cycles, and a
+    full look at the 43,000 objects of a start took 45 to 55 ms on two busy cores: once in some thousand requests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 async def _run(settings: Settings, *, as_json: bool) -> int:
     server = Holdfast(settings)
     try:
@@ -117,6 +129,7 @@ async def _run(settings: Settings, *, as_json: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    _spare_the_collector()
     click.echo(json.dumps(facts(server)) if as_json else greeting(server))
     waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(server.failed.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

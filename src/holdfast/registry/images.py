@@ -274,9 +274,8 @@ def keep_manifest(
     require_room(txn, repository_id, Amount(images=1, bytes=len(manifest.payload)))
     if manifest.kind is Kind.INDEX:
         image_bytes = _largest_child(txn, repository_id, manifest)
-    return manifests.insert_manifest(
-        txn, repository_id, manifest, image_bytes=image_bytes, at=act.at, by=act.caller.arn
-    )
+    manifests.insert_manifest(txn, repository_id, manifest, image_bytes=image_bytes, at=act.at, by=act.caller.arn)
+    return True
 
 
 def _blob_bytes(reader: Reader, repository_id: int, manifest: Manifest, is_there: Callable[[Blob], bool]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from holdfast.store.database import placeholders
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from holdfast.core.manifest import Manifest
     from holdfast.store.database import Reader, Transaction
+
+_ROWS_PER_INSERT: Final = 100
+"""Written by one statement; an image seldom has as many layers, and each length of list is a statement of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,9 @@ def has_images(reader: Reader, identity: int) -> bool:
     return reader.row("SELECT 1 FROM manifests WHERE repository_id = ? LIMIT 1", identity) is not None
 
 
-def insert_manifest(txn: Transaction, identity: int, manifest: Manifest, *, image_bytes: int, at: int, by: str) -> bool:
-    """Write a manifest with what it refers to; return False, and change nothing, when it is there already."""
+def insert_manifest(txn: Transaction, identity: int, manifest: Manifest, *, image_bytes: int, at: int, by: str) -> None:
+    """Write a manifest, which the repository does not have yet, with what it refers to."""
     digest = str(manifest.digest)
-    if image(txn, identity, digest):
-        return False
     txn.run(
         "INSERT INTO manifest_payloads (digest, payload) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
         digest,
@@ -172,13 +173,12 @@ def insert_manifest(txn: Transaction, identity: int, manifest: Manifest, *, imag
         ("manifest_blobs", "manifest, blob", manifest.blobs),
         ("manifest_children", "parent, child", manifest.children),
     ):
-        for part in dict.fromkeys(str(one.digest) for one in parts):
-            txn.run(
-                f"INSERT INTO {table} (repository_id, {column}) VALUES (?, ?, ?)",
-                identity,
-                digest,
-                part,
-            )
+        distinct = list(dict.fromkeys(str(one.digest) for one in parts))
+        for start in range(0, len(distinct), _ROWS_PER_INSERT):
+            some = distinct[start : start + _ROWS_PER_INSERT]
+            rows = ", ".join(["(?, ?, ?)"] * len(some))
+            values = [value for part in some for value in (identity, digest, part)]
+            txn.run(f"INSERT INTO {table} (repository_id, {column}) VALUES {rows}", *values)
     for part in dict.fromkeys(str(one.digest) for one in manifest.foreign_blobs):
         txn.run(
             "INSERT INTO manifest_blobs (repository_id, manifest, blob) SELECT repository_id, ?, digest "
@@ -187,7 +187,6 @@ def insert_manifest(txn: Transaction, identity: int, manifest: Manifest, *, imag
             identity,
             part,
         )
-    return True
 
 
 def delete_manifest(txn: Transaction, identity: int, digest: str) -> bool:

@@ -44,6 +44,10 @@ _LOGGER: Final = logging.getLogger("holdfast.database")
 LEAST_SQLITE: Final = (3, 51, 3)
 """Older versions can corrupt a WAL that two connections write and reset at once (fixed in 3.51.3)."""
 
+CHECKPOINT_PAGES: Final = 8_000
+"""Of 4 KiB: the write-ahead log is carried over to the database when it has grown so far. A manifest writes to about ten
+places that its digest scatters; the more of them are carried over at once, the more of them are the same page."""
+
 MAX_JOBS_PER_COMMIT: Final = 128
 _BUSY_TIMEOUT_MS: Final = 5_000
 _CACHE_KIB: Final = 16_384
@@ -369,7 +373,7 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         "cache_size": -_CACHE_KIB,
     }
     if not read_only:
-        settings |= {"journal_mode": "wal", "synchronous": 2}
+        settings |= {"journal_mode": "wal", "synchronous": 2, "wal_autocheckpoint": CHECKPOINT_PAGES}
     for name, value in settings.items():
         connection.pragma(name, value)
         found = connection.pragma(name)
