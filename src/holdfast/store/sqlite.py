@@ -45,8 +45,8 @@ LEAST_SQLITE: Final = (3, 51, 3)
 """Older versions can corrupt a WAL that two connections write and reset at once (fixed in 3.51.3)."""
 
 CHECKPOINT_PAGES: Final = 8_000
-"""Of 4 KiB: the write-ahead log is carried over to the database when it has grown so far. A manifest writes to about ten
-places that its digest scatters; the more of them are carried over at once, the more of them are the same page."""
+"""Of 4 KiB: the write-ahead log is carried over to the database when it has grown so far. A manifest writes to about
+ten places that its digest scatters; the more of them are carried over at once, the more of them are the same page."""
 
 MAX_JOBS_PER_COMMIT: Final = 128
 _BUSY_TIMEOUT_MS: Final = 5_000
