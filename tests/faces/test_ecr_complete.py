@@ -98,6 +98,7 @@ def test_a_made_up_page_token_is_refused(api: Api, ecr: Any, client: Any, reposi
         "repositoryName": repository,
         "imageId": {"imageTag": "v1"},
         "subjectId": {"imageDigest": pushed.digest},
+        "replicationBackfillId": "00000000-0000-4000-8000-000000000000",
     }
     members = RAW["shapes"][RAW["operations"][operation]["input"]["shape"]]["members"]
     given: dict[str, Any] = {key: value for key, value in known.items() if key in members}
