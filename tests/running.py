@@ -147,6 +147,7 @@ def settings(data: Path, **overrides: str | None) -> config.Settings:
         "bootstrap_secret_access_key": SECRET,
         "shutdown_seconds": "2",
         "reserve_mib": "1",
+        "scrub_mib_per_second": "0",
         **overrides,
     }
     return config.load(flags, {})

@@ -46,6 +46,8 @@ class Settings:
     shutdown_seconds: int
     read_only: bool
     reserve_mib: int
+    scrub_mib_per_second: int
+    scrub_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,13 @@ TABLE: Final = (
         _whole(0, 1_048_576),
         "Room kept back, in MiB, so that deleting and collecting go on when the disk is full; 0 keeps none.",
     ),
+    Setting(
+        "scrub_mib_per_second",
+        "16",
+        _whole(0, 100_000),
+        "How fast stored bytes are read again in the background, in MiB a second; 0: only by holdfast scrub.",
+    ),
+    Setting("scrub_days", "30", _whole(1, 3_650), "How often, in days, a pass over all stored bytes begins."),
 )
 """Every setting there is."""
 

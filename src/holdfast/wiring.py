@@ -34,6 +34,7 @@ from holdfast.registry.rates import RateLimits
 from holdfast.registry.registries import Registries
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.scanning import Scanning
+from holdfast.registry.scrub import Scrub
 from holdfast.registry.seal import Seal
 from holdfast.registry.signing import Signing
 from holdfast.registry.templates import Templates
@@ -105,6 +106,7 @@ class Holdfast:
         self._lease_clock = lease_clock or (SteadyClock(clock) if clock is microseconds_now else clock)
         self.failed = asyncio.Event()
         self._swept = False
+        self._is_settled = False
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -130,6 +132,7 @@ class Holdfast:
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
         principals = Principals(self._database, access, clock)
+        self._scrub = self._made_scrub(raw, access)
         self.upkeep = Upkeep(
             raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
         )
@@ -162,6 +165,7 @@ class Holdfast:
                 signing=Signing(self._database, access, clock),
                 account_settings=AccountSettings(self._database, access, clock),
                 mode=Mode(raw, gate, access, clock),
+                scrub=self._scrub,
                 seal=seal,
                 clock=clock,
             )
@@ -177,7 +181,8 @@ class Holdfast:
             limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
             on_request_done=self._on_request_done,
         )
-        self._background = [asyncio.create_task(work()) for work in (self._collect, self._watch_room)]
+        scrubbing = self._scrub.run(self._unclean_since, self._settle)
+        self._background = [asyncio.create_task(work) for work in (self._collect(), self._watch_room(), scrubbing)]
         flowing.start()
 
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
@@ -187,6 +192,7 @@ class Holdfast:
         self._lock = self._directory.lock()
         reserve = self._reserve = Reserve(self._directory.reserve, settings.reserve_mib * 1024 * 1024)
         reserve.make()
+        self._unclean_since = self._directory.begin_run(self._lease_clock())
         raw = self._raw_database = SQLiteDatabase(
             self._directory.database, on_failure=self._on_failure, make_room=reserve.release
         )
@@ -215,11 +221,19 @@ class Holdfast:
         self._uploads.close()
         self._store.close()
         self._raw_database.close()
+        if not self.failed.is_set():
+            self._directory.end_run()
         os.close(self._lock)
 
     def _changes(self) -> int:
         """Give a number that differs after each commit and after each blob that was set aside; odd during a commit."""
         return self._database.commits + 2 * self._store.damaged
+
+    def _made_scrub(self, raw: SQLiteDatabase, access: Access) -> Scrub:
+        settings = self.settings
+        pace = settings.scrub_mib_per_second * 1024 * 1024
+        clock = self._lease_clock
+        return Scrub(raw, self._store, access, clock, bytes_per_second=pace, every_days=settings.scrub_days)
 
     def _made_metrics(self) -> Metrics:
         return Metrics(
@@ -235,6 +249,19 @@ class Holdfast:
                     lambda: replications.count_waiting(self._database),
                 ),
                 "holdfast_write_disabled": ("1 when the disk failed and nothing is written.", self._is_failed),
+                "holdfast_unclean_start": ("1 when the run before did not end well.", self._is_unclean),
+                "holdfast_scrub_last_full_pass_timestamp_seconds": (
+                    "When everything was read again for the last time; 0 if never.",
+                    lambda: (self._scrub.now.last_full_pass_at or 0) / 1_000_000,
+                ),
+                "holdfast_scrub_checked_bytes": (
+                    "Bytes read by the scrub in this or the last pass.",
+                    lambda: self._scrub.now.checked_bytes,
+                ),
+                "holdfast_scrub_damaged": (
+                    "Blobs and manifests that this or the last pass found damaged.",
+                    lambda: len(self._scrub.now.damaged),
+                ),
                 "holdfast_read_only": ("1 while pushes and changes are refused.", lambda: bool(self._gate.reasons)),
                 "holdfast_disk_full": ("1 while new content waits for room.", lambda: self._reserve.is_full),
                 "holdfast_reserve_bytes": ("Room kept back on the disk.", lambda: self._reserve.held_bytes),
@@ -244,6 +271,9 @@ class Holdfast:
 
     def _is_failed(self) -> float:
         return float(self.failed.is_set())
+
+    def _is_unclean(self) -> float:
+        return float(self._unclean_since is not None)
 
     def _problems(self) -> list[str]:
         return ["the disk refused to store; the server is stopping"] if self.failed.is_set() else []
@@ -292,6 +322,8 @@ class Holdfast:
             else:
                 _LOGGER.info("collected what nobody needs", extra=dataclasses.asdict(collected))
             await asyncio.sleep(COLLECT_SECONDS)
+            if self._is_settled:
+                self._settle()
 
     async def _sweep_once(self) -> int:
         if self._swept:
@@ -299,6 +331,12 @@ class Holdfast:
         swept = await self.upkeep.sweep_files()
         self._swept = True
         return swept
+
+    def _settle(self) -> None:
+        """Note that nothing that was written so far is in doubt."""
+        if not self.failed.is_set():
+            self._directory.sound_until(self._lease_clock())
+            self._is_settled = True
 
     async def _watch_room(self) -> None:
         while True:

@@ -223,6 +223,7 @@ IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
     "DeleteAccessKey": {"accessKeyId": KEY_ID},
     "DeletePrincipal": {"name": "administrator"},
     "GetQuotas": {},
+    "DescribeScrub": {},
     "GetReadOnly": {},
     "GetRegistrySettings": {},
     "ListPrincipals": {},
@@ -230,6 +231,7 @@ IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
     "PutQuotas": {"images": 7},
     "PutRegistrySettings": {"deletedTags": "free"},
     "SetReadOnly": {"readOnly": False},
+    "StartScrub": {},
 }
 
 

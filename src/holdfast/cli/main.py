@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {
     "Server": ("serve", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
-    "Care": ("read-only", "fsck", "backup", "restore"),
+    "Care": ("read-only", "scrub", "fsck", "backup", "restore"),
     "Images": ("push", "pull"),
     "Vulnerabilities": ("scan",),
     "People and settings": ("user", "settings", "quota"),
@@ -35,6 +35,7 @@ PLACES: Final = {
     "read-only": "holdfast.cli.read_only:read_only",
     "backup": "holdfast.cli.backup:backup",
     "restore": "holdfast.cli.backup:restore",
+    "scrub": "holdfast.cli.scrub:scrub",
     "fsck": "holdfast.cli.fsck:fsck",
     "repo": "holdfast.cli.repo:repo",
     "tags": "holdfast.cli.tags:tags",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
     from holdfast.registry.scanning import Scanning
+    from holdfast.registry.scrub import Scrub
     from holdfast.registry.seal import Seal
     from holdfast.registry.signing import Signing
     from holdfast.registry.templates import Templates
@@ -65,6 +66,7 @@ class UseCases:
     signing: Signing
     account_settings: AccountSettings
     mode: Mode
+    scrub: Scrub
     seal: Seal
     clock: Callable[[], int]
 

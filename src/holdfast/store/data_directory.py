@@ -4,6 +4,7 @@ holdfast.db     the metadata (SQLite; -wal and -shm beside it while it is open)
 *.key           the keys of this server; a copy of the database alone opens no sealed secret
 lock            held by the one process that may write
 reserve         room for the day the disk is full
+running.json    there while a server runs, and after one that did not end well
 collecting      held while files of blobs are deleted, and by a backup so that none is
 restored.json   which snapshot this was restored from; for whoever guards against a return to the past
 restoring       there while a restore is not at its end: nothing else may use the directory
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import ConfigurationInvalid
 from holdfast.store.syncing import sync_folder
@@ -23,6 +25,10 @@ from holdfast.store.syncing import sync_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+_MARGIN: Final = 600 * 1_000_000
+"""A blob bears the time at which its record was asked for, which may be a while before it is written."""
 
 
 class DataDirectory:
@@ -36,6 +42,7 @@ class DataDirectory:
         self.restored = path / "restored.json"
         self._lock = path / "lock"
         self._collecting = path / "collecting"
+        self._running = path / "running.json"
         self._restoring = path / "restoring"
 
     def lock(self) -> int:
@@ -54,6 +61,36 @@ class DataDirectory:
             msg = f"Another server is using the data directory {self.path}; stop it, or choose another --data."
             raise ConfigurationInvalid(msg) from None
         return descriptor
+
+    def begin_run(self, now: int) -> int | None:
+        """Mark the directory as in use; return since when what was written is in doubt, None after a clean stop.
+
+        Everything that was answered for was synced; but a disk that failed, or that lies about its cache, fails most
+        likely with what was written last. Times in microseconds since the epoch.
+        """
+        try:
+            since: int | None = int(json.loads(self._running.read_text("utf-8"))["sound_until"])
+        except FileNotFoundError:
+            since = None
+        except (OSError, ValueError, KeyError, TypeError):
+            since = 0
+        self.sound_until(now if since is None else since)
+        return since
+
+    def sound_until(self, moment: int) -> None:
+        """Note that what was written before a moment is not in doubt, however this run ends."""
+        new = self._running.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            json.dump({"sound_until": moment - _MARGIN}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._running)
+        sync_folder(self.path)
+
+    def end_run(self) -> None:
+        """Note that the run ended well: everything is synced and closed."""
+        self._running.unlink(missing_ok=True)
+        sync_folder(self.path)
 
     def key_files(self) -> list[Path]:
         """List the keys that lie here."""

@@ -32,7 +32,7 @@ from holdfast.store.staged_file import REHASH_BYTES, StagedFile
 from holdfast.store.syncing import SyncFailed, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -44,6 +44,9 @@ READ_BYTES: Final = 512 * 1024
 
 SEND_BYTES: Final = 1024 * 1024
 """Size of one piece sent from the page cache: what a socket takes at once."""
+
+CHECK_BYTES: Final = 4 * 1024 * 1024
+"""Size of one read of the scrub."""
 
 DISK_THREADS: Final = 16
 """Threads that wait for the disk. Hashing is bound by cores, waiting for fsync is not."""
@@ -192,6 +195,32 @@ class FilesystemBlobs:
             return open(self._blob_path(digest, generation), "rb")
         except FileNotFoundError:
             raise BlobNotFound(str(digest)) from None
+
+    async def check(self, digest: Digest, generation: str, pace: Callable[[int], Awaitable[None]]) -> bool | None:
+        """Read a blob and say whether it hashes to its name; None without a file. A damaged file is set aside.
+
+        `pace` is awaited with the number of bytes after each piece. Raises OSError when the disk does not give them.
+        """
+        try:
+            descriptor = os.open(self._blob_path(digest, generation), _READ_FILE)
+        except FileNotFoundError:
+            return None
+        hasher, position = new_hasher(digest.algorithm), 0
+
+        def step() -> int:
+            piece = os.pread(descriptor, CHECK_BYTES, position)
+            hasher.update(piece)
+            return len(piece)
+
+        try:
+            while count := await self._in_thread(step):
+                position += count
+                await pace(count)
+        finally:
+            os.close(descriptor)
+        intact = hasher.hexdigest() == digest.hex
+        self.verified(digest, generation, intact=intact)
+        return intact
 
     async def unrecorded_files(self) -> AsyncIterator[tuple[Digest, str]]:
         """List the files of blobs, but for those whose row is being written at this moment: digest and generation."""

@@ -1,10 +1,14 @@
-"""The care of a server that runs: whether it takes changes."""
+"""The care of a server that runs: whether it takes changes, and the scrub."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from holdfast.faces.json_call import THROUGH, Call, Operation, Result
+from holdfast.core.errors import ParameterInvalid
+from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
+
+if TYPE_CHECKING:
+    from holdfast.registry.scrub import Pass
 
 
 async def get_read_only(call: Call) -> Result:
@@ -28,8 +32,39 @@ def _state(reasons: list[str]) -> Result:
     return {"readOnly": bool(reasons), "reasons": reasons}
 
 
+async def start_scrub(call: Call) -> Result:
+    """Read every stored byte again, from the beginning."""
+    pace = call.parameters.get("bytesPerSecond")
+    if pace is not None and pace < 1:
+        parameter, why = "bytesPerSecond", "Member must have value greater than or equal to 1"
+        raise ParameterInvalid(parameter, why)
+    return _scrub(*await call.use.scrub.start(call.caller, call.registry, bytes_per_second=pace))
+
+
+async def describe_scrub(call: Call) -> Result:
+    """Tell how far the scrub is."""
+    return _scrub(*call.use.scrub.describe(call.caller, call.registry))
+
+
+def _scrub(now: Pass, totals: dict[str, int]) -> Result:
+    told: Result = {
+        "state": "running" if now.is_running else "waiting",
+        "checkedBlobs": now.checked_blobs,
+        "checkedBytes": now.checked_bytes,
+        "blobs": totals["blobs"],
+        "bytes": totals["blob_bytes"],
+        "damaged": list(now.damaged),
+    }
+    for name, moment in (("startedAt", now.started_at), ("lastFullPassAt", now.last_full_pass_at)):
+        if moment is not None:
+            told[name] = moment / MICROSECONDS
+    return told
+
+
 CARE: Final[dict[str, Operation]] = {
+    "DescribeScrub": describe_scrub,
     "GetReadOnly": get_read_only,
     "SetReadOnly": set_read_only,
+    "StartScrub": start_scrub,
 }
 """Operation -> what performs it."""
