@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_HERE: dict[str, set[str]] = {
     "apsw": {"store/sqlite.py"},
     "sqlite3": set(),
+    "opentelemetry": {"faces/tracing.py"},
     "httptools": {"faces/framing.py", "faces/connection.py"},
     "uvloop": {"cli/serve.py", "cli/demo.py", "faces/server.py"},
     "botocore": {"client/api.py"},
@@ -55,6 +56,7 @@ PURE_MAY_IMPORT = {
     "functools",
     "hashlib",
     "hmac",
+    "ipaddress",
     "itertools",
     "json",
     "re",
@@ -81,7 +83,7 @@ FACE_VOCABULARY = {
 }
 """Modules of faces that other faces share; beyond these a face knows no other, but for its own parts."""
 
-OWN_PARTS = {"ecr": {"ecr_operations", "holdfast_operations"}, "oci": {"oci_call"}}
+OWN_PARTS = {"ecr": {"ecr_operations", "holdfast_operations"}, "tracing": {"oci_call"}, "oci": {"oci_call"}}
 
 
 def files() -> list[Path]:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.errors import ConfigurationInvalid
+from holdfast.core.forwarding import networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from holdfast.core.forwarding import Networks
 
 PREFIX: Final = "HOLDFAST_"
 
@@ -38,6 +41,9 @@ class Settings:
     create_on_push: str | None
     login: str
     log_level: str
+    trusted_proxies: Networks | None
+    metrics: str
+    tracing: bool
     max_connections: int
     requests_per_second: int
     stranger_requests_per_second: int
@@ -151,6 +157,21 @@ TABLE: Final = (
         "Which way to log in clients are told of; both are understood. ECR says basic, most other registries bearer.",
     ),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "Least level that is logged."),
+    Setting(
+        "trusted_proxies",
+        None,
+        networks,
+        "Reverse proxies, as addresses or networks with commas between, whose X-Forwarded-For and X-Forwarded-Proto "
+        "are believed. Unset, nobody's are.",
+    ),
+    Setting(
+        "metrics",
+        "loopback",
+        _one_of("loopback", "authenticated", "open"),
+        "Who may read /metrics without logging in: this machine, nobody, everybody. Who logs in needs the right "
+        "holdfast:GetMetrics.",
+    ),
+    Setting("tracing", "no", _yes_or_no, "Leave OpenTelemetry traces (needs holdfast[otel]; see its OTEL_ variables)."),
     Setting("max_connections", "10000", _whole(1, 1_000_000), "Connections at one time; more are closed at once."),
     Setting(
         "requests_per_second",

@@ -6,19 +6,26 @@ import asyncio
 import dataclasses
 import logging
 import os
+import shutil
 import ssl
 import time
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import ConfigurationInvalid, ReadOnly
+from holdfast.core.forwarding import is_trusted, networks
 from holdfast.core.mutability import MutabilitySettings, TagMutability
+from holdfast.core.quota import Resource
 from holdfast.faces.ecr import ECRFace
+from holdfast.faces.forwarded import behind
 from holdfast.faces.http import Handler, Request, Response
 from holdfast.faces.json_call import UseCases
 from holdfast.faces.kept_answers import KeptAnswers
-from holdfast.faces.oci import OCIFace
+from holdfast.faces.oci import ERRORS, OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
+from holdfast.faces.tracing import Tracing
 from holdfast.outbound import Outbound
 from holdfast.registry.access import Access
 from holdfast.registry.account_settings import AccountSettings
@@ -40,7 +47,7 @@ from holdfast.registry.signing import Signing
 from holdfast.registry.templates import Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
-from holdfast.store import catalog, failpoints, flows, replications
+from holdfast.store import catalog, content, entries, failpoints, flows, replications, usage
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.reserve import Reserve
@@ -50,8 +57,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast.config import Settings
+    from holdfast.store.catalog import Registry
 
 COLLECT_SECONDS: Final = 3_600
+_THIS_MACHINE: Final = networks("127.0.0.0/8,::1")
 ROOM_SECONDS: Final = 5
 """How often a server whose disk was full looks whether there is room again."""
 
@@ -107,6 +116,8 @@ class Holdfast:
         self.failed = asyncio.Event()
         self._swept = False
         self._is_settled = False
+        self._tracing: Tracing | None = None
+        self._errors: Counter[str] = Counter()
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -145,7 +156,7 @@ class Holdfast:
         self._metrics = self._made_metrics()
         kept = KeptAnswers(self._changes, leases)
         served = (access, registries, repositories, images, blobs, self._uploads, flowing.fetching, kept)
-        oci = OCIFace(*served, challenge=settings.login)
+        oci = OCIFace(*served, challenge=settings.login, on_error=self._count_error)
         ecr = ECRFace(
             UseCases(
                 access=access,
@@ -168,10 +179,12 @@ class Holdfast:
                 scrub=self._scrub,
                 seal=seal,
                 clock=clock,
-            )
+            ),
+            on_error=self._count_error,
         )
-        operations = OperationsFace(self._metrics, self._problems, self._write_problems)
-        handler = failpoints.before_answers(_router(oci, ecr, operations))
+        may_read = partial(_require_metrics, settings.metrics, access, registry)
+        operations = OperationsFace(self._metrics, self._problems, self._write_problems, may_read=may_read)
+        handler = self._outermost(failpoints.before_answers(_router(oci, ecr, operations)))
         self._server = Server()
         await self._server.start(
             handler,
@@ -203,6 +216,13 @@ class Holdfast:
         self._database = GatedDatabase(raw, gate)
         return raw, gate
 
+    def _outermost(self, handler: Handler) -> Handler:
+        """Put around the faces what the settings ask for."""
+        if self.settings.tracing:
+            self._tracing = Tracing()
+            handler = self._tracing.traced(handler)
+        return behind(self.settings.trusted_proxies, handler) if self.settings.trusted_proxies else handler
+
     @property
     def url(self) -> str:
         """Where the server listens."""
@@ -217,6 +237,8 @@ class Holdfast:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._server.stop()
         await self._flows.stop()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         self._outbound.close()
         self._uploads.close()
         self._store.close()
@@ -265,9 +287,37 @@ class Holdfast:
                 "holdfast_read_only": ("1 while pushes and changes are refused.", lambda: bool(self._gate.reasons)),
                 "holdfast_disk_full": ("1 while new content waits for room.", lambda: self._reserve.is_full),
                 "holdfast_reserve_bytes": ("Room kept back on the disk.", lambda: self._reserve.held_bytes),
+                **self._gauges_of_use(),
             },
-            {"holdfast_rate_limited": ("Requests told to wait, by whose.", "whose", lambda: self._rates.refused)},
+            {
+                "holdfast_rate_limited": ("Requests told to wait, by whose.", "whose", lambda: self._rates.refused),
+                "holdfast_errors": ("Errors told to clients, as docs/reference/errors.md.", "error", self._told),
+            },
         )
+
+    def _gauges_of_use(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        def used(resource: Resource) -> Callable[[], float]:
+            return lambda: usage.of_every_registry(self._database).of(resource)
+
+        return {
+            "holdfast_repositories": ("Repositories.", used(Resource.REPOSITORIES)),
+            "holdfast_images": ("Manifests, counted in each repository that has them.", used(Resource.IMAGES)),
+            "holdfast_content_bytes": ("Bytes, counted in each repository that has them.", used(Resource.BYTES)),
+            "holdfast_uploads": ("Upload sessions that are open.", lambda: content.count_uploads(self._database)),
+            "holdfast_entries": ("Entries of the record.", lambda: entries.last_sequence(self._database)),
+            "holdfast_connections": ("Connections that are open.", lambda: self._server.connections),
+            "holdfast_disk_free_bytes": (
+                "Room left on the disk of the data.",
+                lambda: shutil.disk_usage(self.settings.data).free,
+            ),
+        }
+
+    def _told(self) -> dict[str, int]:
+        """Return how often each error was told, with a zero for those that never were."""
+        return {kind.__name__: self._errors[kind.__name__] for kind in ERRORS}
+
+    def _count_error(self, name: str) -> None:
+        self._errors[name] += 1
 
     def _is_failed(self) -> float:
         return float(self.failed.is_set())
@@ -361,6 +411,14 @@ def _router(oci: OCIFace, ecr: ECRFace, operations: OperationsFace) -> Handler:
         return Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"there is nothing here\n")
 
     return answer
+
+
+def _require_metrics(who: str, access: Access, registry: Registry, request: Request) -> None:
+    """Raise unless this request may read the metrics, by the setting `metrics` or by the right to."""
+    if who == "open" or (who == "loopback" and is_trusted(request.peer, _THIS_MACHINE)):
+        return
+    caller = access.authenticate(request.headers.get("authorization"), request.peer)
+    access.require(caller, registry, "holdfast:GetMetrics")
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

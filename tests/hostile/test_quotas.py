@@ -11,7 +11,7 @@ import pytest
 
 from held_ground import WatchedClient, refused
 from holding import own_server, rows, variants
-from images import digest_of, image, push, push_blob, put, sha256
+from images import digest_of, image, push, push_blob, push_parts, put, sha256
 from json_api import put_image, put_refused, refusal
 from volley import request, volley
 
@@ -203,6 +203,7 @@ def test_a_quota_lowered_below_what_is_there_takes_nothing_away(ground: Ground) 
     _, client, _, holdfast = ground
     kept, other = image(), image()
     push(client, "l/a", "v1", kept)
+    push_parts(client, "l/a", other)
     holdfast.put_quotas(repositoryName="l/a", bytes=0, images=0)
     assert digest_of(client, "l/a", "v1") == kept.digest
     assert put(client, "l/a", "v2", kept).status == 201

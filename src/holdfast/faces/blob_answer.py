@@ -43,7 +43,8 @@ def blob_headers(digest: Digest) -> tuple[tuple[str, str], ...]:
         ("ETag", f'"{digest}"'),
         ("Accept-Ranges", "bytes"),
         FOR_EVER,
-        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Disposition", "attachment"),
+        ("Content-Security-Policy", "default-src 'none'; sandbox"),
     )
 
 

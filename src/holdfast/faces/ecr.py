@@ -29,6 +29,8 @@ from holdfast.faces.service_model import InvalidParameter, SerializationError, S
 from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.faces.json_call import Operation, UseCases
     from holdfast.registry.access import Caller
 
@@ -125,8 +127,10 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
 class ECRFace:
     """Answers POST / and the download links made by GetDownloadUrlForLayer."""
 
-    def __init__(self, use: UseCases) -> None:
+    def __init__(self, use: UseCases, *, on_error: Callable[[str], None] = lambda _: None) -> None:
+        """`on_error` hears the name of each error that is told."""
         self._use = use
+        self._on_error = on_error
         self._services: tuple[tuple[ServiceModel, dict[str, Operation]], ...] = (
             (ServiceModel.from_botocore("ecr"), ECR),
             (ServiceModel.from_file(_our_model()), HOLDFAST),
@@ -157,6 +161,7 @@ class ECRFace:
             message = f"The request is larger than {error.limit_bytes} bytes."
             return _reply(request, *model.render_error("RequestEntityTooLargeException", message))
         except errors.HoldfastError as error:
+            self._on_error(type(error).__name__)
             return _reply(request, *_told(model, operation, error), retry_after_seconds=error.retry_after_seconds)
         except BodyAborted:
             raise  # the edge answers it: the request was broken, not the server

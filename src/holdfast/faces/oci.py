@@ -121,7 +121,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
 class OCIFace:
     """Answers requests below /v2/ and /token."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one use case each
         self,
         access: Access,
         registries: Registries,
@@ -133,8 +133,12 @@ class OCIFace:
         kept: KeptAnswers,
         *,
         challenge: str = "basic",
+        on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`challenge`: which way to log in clients are told of, 'basic' or 'bearer'; both are understood."""
+        """`challenge`: which way to log in clients are told of, 'basic' or 'bearer'; both are understood.
+
+        `on_error` hears the name of each error that is told.
+        """
         self._access = access
         self._registries = registries
         self._repositories = repositories
@@ -144,6 +148,7 @@ class OCIFace:
         self._fetching = fetching
         self._kept = kept
         self._challenge = challenge
+        self._on_error = on_error
         self._routes: dict[tuple[str, str], _Route] = {
             ("base", "GET"): self._get_base,
             ("base", "HEAD"): self._get_base,
@@ -381,6 +386,7 @@ class OCIFace:
     # --- errors ------------------------------------------------------------------------------------------------------
 
     def _error(self, request: Request, error: errors.HoldfastError, *, challenge: str | None = None) -> Response:
+        self._on_error(type(error).__name__)
         status, code = ERRORS[type(error)]
         headers = [_API_VERSION, _JSON]
         if isinstance(error, errors.TagHeld) and self._registries.default.refusal_style == "ecr":

@@ -1,4 +1,4 @@
-"""For operators: is it alive, is it ready, what does it count. No credentials are asked for and none are told."""
+"""For operators: is it alive, is it ready, what does it count. Health is told to all, counts to those they concern."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from holdfast.core.errors import HoldfastError, Unauthenticated
 from holdfast.faces.http import Request, Response
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
+_WHO_MAY: Final = "The setting `metrics` says who may read this; who logs in needs the right holdfast:GetMetrics."
 _METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
 
 
@@ -41,6 +43,7 @@ class Metrics:
         self._gauges = gauges
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
     def count(self, face: str, method: str, status: int, seconds: float, bytes_sent: int) -> None:
         """Count one request that was answered."""
@@ -93,14 +96,21 @@ class OperationsFace:
     """Answers /livez, /readyz, /readyz/write and /metrics."""
 
     def __init__(
-        self, metrics: Metrics, problems: Callable[[], list[str]], write_problems: Callable[[], list[str]]
+        self,
+        metrics: Metrics,
+        problems: Callable[[], list[str]],
+        write_problems: Callable[[], list[str]],
+        *,
+        may_read: Callable[[Request], None] = lambda _: None,
     ) -> None:
         """`problems` tells what keeps the server from being ready, an empty list when nothing does.
 
-        `write_problems` tells what keeps it from taking pushes while it is ready for pulls.
+        `write_problems` tells what keeps it from taking pushes while it is ready for pulls. `may_read` raises
+        Unauthenticated, TooManyLogins, RateExceeded or AccessDenied for who may not read the metrics.
         """
         self._write_problems = write_problems
         self._metrics = metrics
+        self._may_read = may_read
         self._problems = problems
 
     async def answer(self, request: Request) -> Response:
@@ -116,4 +126,13 @@ class OperationsFace:
             is_ready = state["writable" if request.path.endswith("/write") else "ready"]
             body = json.dumps(state).encode() + b"\n"
             return Response(200 if is_ready else 503, (("Content-Type", "application/json"),), body)
+        try:
+            self._may_read(request)
+        except Unauthenticated as error:
+            challenge = ("WWW-Authenticate", 'Basic realm="metrics"')
+            return Response(401, (_TEXT, challenge), f"{error.message}. {_WHO_MAY}\n".encode())
+        except HoldfastError as error:
+            wait = error.retry_after_seconds
+            more = (("Retry-After", str(wait)),) if wait is not None else ()
+            return Response(403 if wait is None else 429, (_TEXT, *more), f"{error.message}\n".encode())
         return Response(200, (("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),), self._metrics.render())

@@ -38,6 +38,11 @@ __all__ = ["Edge", "Limits", "Server", "render_plain"]
 
 _log = logging.getLogger(__name__)
 
+_NO_SNIFFING: Final = "X-Content-Type-Options: nosniff\r\n"
+"""What strangers pushed is what its Content-Type says, whatever a browser thinks that it sees in it."""
+_TLS_ALWAYS: Final = "Strict-Transport-Security: max-age=31536000\r\n"
+"""Who reached us by TLS once does so for a year. Source: RFC 6797."""
+
 _M_TRIM_THRESHOLD: Final = -1  # from malloc.h
 _M_MMAP_THRESHOLD: Final = -3
 _MAPPED_BYTES_MIN: Final = 4 << 20  # larger than any piece; what is larger still is given back at once
@@ -54,7 +59,7 @@ class Edge:
     """What all connections of one server share. The connections read it; only the server writes it."""
 
     __slots__ = (
-        "_render_error", "_unsent", "connections", "connections_max", "date_and_id", "empty",
+        "_fixed", "_render_error", "_unsent", "connections", "connections_max", "date_and_id", "empty",
         "handler", "idle_deadline", "limits", "loop", "new_id", "on_request_done", "stopping",
         "tasks",
     )  # fmt: skip
@@ -65,7 +70,10 @@ class Edge:
         limits: Limits,
         on_request_done: OnRequestDone | None,
         render_error: RenderError,
+        *,
+        is_tls: bool = False,
     ) -> None:
+        self._fixed = _NO_SNIFFING + (_TLS_ALWAYS if is_tls else "")
         self.handler = handler
         self.limits = limits
         self.on_request_done = on_request_done
@@ -78,7 +86,7 @@ class Edge:
         self.connections_max = min(limits.connections, _connections_possible(limits))
         self.stopping = False
         self.date_and_id = b""
-        """The Date line and the name of the line after it, X-Request-Id."""
+        """The Date line, the lines that every answer has, and the name of the line after them, X-Request-Id."""
         self.idle_deadline = 0.0
         """The deadline of a connection that becomes idle now."""
         self._render_error = render_error
@@ -90,7 +98,7 @@ class Edge:
     def error_response(self, status: int, reason: str, request_id: str) -> Response:
         """Make an answer of the edge's own."""
         content_type, body = self._render_error(status, reason, request_id)
-        headers = [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff")]
+        headers = [("Content-Type", content_type)]
         if status == 405:  # noqa: PLR2004
             headers.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE"))
         elif status == 503:  # noqa: PLR2004
@@ -152,7 +160,7 @@ class Edge:
         limits = self.limits
         # One sweep more: the clock read here is up to one sweep old when a connection uses it.
         self.idle_deadline = self.loop.time() + limits.keep_alive_seconds + limits.sweep_seconds
-        self.date_and_id = f"Date: {formatdate(usegmt=True)}\r\nX-Request-Id: ".encode("ascii")
+        self.date_and_id = f"Date: {formatdate(usegmt=True)}\r\n{self._fixed}X-Request-Id: ".encode("ascii")
 
 
 def _request_ids() -> Iterator[str]:
@@ -210,7 +218,7 @@ class Server:
         """Listen, and answer every request with `handler`; OSError when the address cannot be had."""
         limits = limits or Limits()
         _keep_freed_memory()
-        edge = self._edge = Edge(handler, limits, on_request_done, render_error)
+        edge = self._edge = Edge(handler, limits, on_request_done, render_error, is_tls=ssl_context is not None)
         tls_seconds = None if ssl_context is None else limits.header_deadline_seconds
         # Out of file descriptors, libuv accepts and closes what waits (it keeps one in reserve), rather than spin.
         self._server = await edge.loop.create_server(

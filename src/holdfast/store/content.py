@@ -172,6 +172,11 @@ def has_uploads(reader: Reader, principal: str, count: int) -> bool:
     return reader.row("SELECT 1 FROM uploads WHERE principal = ? LIMIT 1 OFFSET ?", principal, count - 1) is not None
 
 
+def count_uploads(reader: Reader) -> int:
+    """Count upload sessions."""
+    return cast("tuple[int]", reader.row("SELECT count(*) FROM uploads"))[0]
+
+
 def note_short_part(txn: Transaction, identity: str, end: int) -> None:
     """Note where a part ended that was shorter than ECR's least part size."""
     txn.run("UPDATE uploads SET short_part_end = ? WHERE id = ?", end, identity)

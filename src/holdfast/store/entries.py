@@ -83,6 +83,11 @@ def append(
     return sequence
 
 
+def last_sequence(reader: Reader) -> int:
+    """Return the number of the last entry, 0 before the first."""
+    return cast("tuple[int]", reader.row("SELECT coalesce(max(sequence), 0) FROM entries"))[0]
+
+
 def entries(
     reader: Reader, registry_id: int, repository: str, tag: str | None, *, before: int, limit: int
 ) -> list[Entry]:

@@ -26,6 +26,14 @@ def of_registry(reader: Reader, registry_id: int) -> Amount:
     return Amount(*cast("tuple[int, int, int]", row or (0, 0, 0)))
 
 
+def of_every_registry(reader: Reader) -> Amount:
+    """Return what all registries have together."""
+    row = reader.row(
+        "SELECT coalesce(sum(repositories), 0), coalesce(sum(images), 0), coalesce(sum(bytes), 0) FROM registry_usage"
+    )
+    return Amount(*cast("tuple[int, int, int]", row))
+
+
 def of_repository(reader: Reader, repository_id: int) -> Amount:
     """Return what a repository has."""
     row = reader.row("SELECT images, bytes FROM repository_usage WHERE repository_id = ?", repository_id)
