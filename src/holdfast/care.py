@@ -20,7 +20,8 @@ from holdfast.registry.fsck import MEANINGS, Examination, Finding, Problem, Repa
 from holdfast.store.blob_files import BlobFiles
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.snapshots import Facts, Snapshots
-from holdfast.store.sqlite import SQLiteFile
+from holdfast.store.sqlite import SQLiteFile, copy_of
+from holdfast.store.sqlite import migrate as apply_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,19 @@ if TYPE_CHECKING:
 Watch = Callable[[str, int, int], None]
 """Is told: the stage, how far it is, how much there is."""
 
-__all__ = ["MEANINGS", "BackedUp", "Finding", "Report", "Restored", "backup", "fsck", "held", "restore"]
+__all__ = [
+    "MEANINGS",
+    "BackedUp",
+    "Finding",
+    "Migrated",
+    "Report",
+    "Restored",
+    "backup",
+    "fsck",
+    "held",
+    "migrate",
+    "restore",
+]
 
 
 def _nobody(_stage: str, _done: int, _total: int) -> None:
@@ -94,6 +107,31 @@ def backup(
     with folder.held(), directory.collection_paused():
         taken_at = int(now.timestamp() * 1_000_000)
         return back_up(directory, folder, name=name, taken_at=taken_at, link=link, keep=keep, watch=watch)
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a migration did, or would do."""
+
+    before: int
+    after: int
+    scripts: list[str]
+    copy: Path | None
+    """The database as it was before."""
+
+
+def migrate(data: Path, *, dry_run: bool = False) -> Migrated:
+    """Bring the schema of a data directory up to date, as a start of the server does.
+
+    Raises ConfigurationInvalid while a server has it, or when a newer Holdfast wrote it.
+    """
+    with held(data) as directory:
+        with contextlib.closing(SQLiteFile(directory.database)) as database:
+            before, missing = database.schema, database.missing_scripts()
+        if missing and not dry_run:
+            apply_scripts(directory.database)
+        copy = copy_of(directory.database, before) if missing and before else None
+        return Migrated(before, before + len(missing), missing, copy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {
     "Server": ("serve", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
-    "Care": ("read-only", "scrub", "fsck", "backup", "restore"),
+    "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate"),
     "Images": ("push", "pull"),
     "Vulnerabilities": ("scan",),
     "People and settings": ("user", "settings", "quota"),
@@ -34,6 +34,7 @@ PLACES: Final = {
     "gc": "holdfast.cli.gc:gc",
     "read-only": "holdfast.cli.read_only:read_only",
     "backup": "holdfast.cli.backup:backup",
+    "migrate": "holdfast.cli.migrate:migrate",
     "restore": "holdfast.cli.backup:restore",
     "scrub": "holdfast.cli.scrub:scrub",
     "fsck": "holdfast.cli.fsck:fsck",

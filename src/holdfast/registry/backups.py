@@ -6,7 +6,6 @@ collection). So nothing that the copy names is missing, while pushes go on.
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -19,7 +18,7 @@ from holdfast.store import examination, snapshots
 from holdfast.store.blob_files import BlobFiles, copy_file
 from holdfast.store.snapshots import FACTS, FORMAT, Facts, Listed, Snapshots, blob_of_name, name_of_blob, own_file
 from holdfast.store.sqlite import SQLiteFile
-from holdfast.store.syncing import sync_folder
+from holdfast.store.syncing import sync_folder, sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +68,7 @@ def back_up(
         shutil.copyfile(key, new / key.name)
         (new / key.name).chmod(0o600)
     for path in new.iterdir():
-        _sync_file(path)
+        sync_path(path)
     done = BackedUp(name)
     copied = SQLiteFile(new / "holdfast.db")
     try:
@@ -162,14 +161,6 @@ def require_empty(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         msg = f"{path} is not empty, and a restore writes over nothing: name a new directory with --data."
         raise ConfigurationInvalid(msg)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _version() -> str:

@@ -29,6 +29,7 @@ from holdfast.core.errors import (
     StorageFull,
 )
 from holdfast.store.failpoints import reach
+from holdfast.store.syncing import sync_folder, sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ class SQLiteDatabase:
         self._failed: BaseException | None = None
         self.commits = 0
         self._writer = _connect(path)
-        _migrate(self._writer)
+        _migrate(self._writer, path)
         self._reads = _Statements(_connect(path, read_only=True))
         self.rows = self._reads.rows
         self.row = self._reads.row
@@ -201,6 +202,13 @@ class SQLiteFile:
         """Run a statement that writes; return how many rows it changed."""
         with _damage_told():
             return self._statements.run(statement, *values)
+
+    def missing_scripts(self) -> list[str]:
+        """List the scripts that bring the schema up to date. Raises ConfigurationInvalid when it is a newer one."""
+        scripts = _scripts()
+        if self.schema > len(scripts):
+            self.require_current_schema()
+        return [script.name for script in scripts[self.schema :]]
 
     def require_current_schema(self) -> None:
         """Raise ConfigurationInvalid when the schema is another than this program's."""
@@ -389,16 +397,52 @@ def _scripts() -> list[Traversable]:
     return sorted((one for one in found if one.name.endswith(".sql")), key=lambda one: one.name)
 
 
-def _migrate(connection: apsw.Connection) -> None:
-    """Apply the numbered scripts that are missing, each in a transaction; refuse a schema newer than this program."""
+def migrate(path: Path) -> list[str]:
+    """Bring the schema of a file that nobody else has open up to date; return the scripts that were applied."""
+    _check_version()
+    connection = _connect(path)
+    try:
+        return _migrate(connection, path)
+    finally:
+        connection.close()
+
+
+def copy_of(path: Path, schema: int) -> Path:
+    """Return where the copy of a database lies that was made before its schema was changed."""
+    return path.with_name(f"{path.name}.schema-{schema}")
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> list[str]:
+    """Apply the numbered scripts that are missing, each in a transaction; refuse a schema newer than this program.
+
+    Before the first is applied to a database that has been used, it is copied: whoever must go back has the way open. A
+    process that is killed anywhere here leaves one schema or the next, and goes on at the next start.
+    """
     scripts = _scripts()
     applied = int(connection.pragma("user_version"))
     if applied > len(scripts):
         msg = f"The data was written by a newer Holdfast (schema {applied}; this one knows {len(scripts)})."
         raise ConfigurationInvalid(msg)
-    for number, script in enumerate(scripts[applied:], start=applied + 1):
+    missing = scripts[applied:]
+    if applied > 0 and missing:
+        _keep_copy(path, copy_of(path, applied))
+    for number, script in enumerate(missing, start=applied + 1):
         with connection:
             connection.execute(script.read_text("utf-8"))
             connection.pragma("user_version", number)
             reach("schema.before")
         reach("schema.after")
+    return [script.name for script in missing]
+
+
+def _keep_copy(path: Path, copy: Path) -> None:
+    new = copy.with_name(copy.name + ".new")
+    new.unlink(missing_ok=True)
+    source = SQLiteFile(path)
+    try:
+        source.copy_to(new, lambda _done, _total: None)
+    finally:
+        source.close()
+    sync_path(new)
+    new.replace(copy)
+    sync_folder(path.parent)

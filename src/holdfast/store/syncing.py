@@ -28,3 +28,12 @@ def sync_folder(path: str | Path) -> None:
         sync_file(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_path(path: str | Path) -> None:
+    """Make the bytes of a file durable that somebody else wrote. Raises SyncFailed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
