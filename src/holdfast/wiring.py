@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import os
@@ -13,7 +14,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.errors import ConfigurationInvalid, ReadOnly
+from holdfast.core.errors import ConfigurationInvalid, DatabaseBusy, ReadOnly, StorageFailed, StorageFull
 from holdfast.core.forwarding import is_trusted, networks
 from holdfast.core.mutability import MutabilitySettings, TagMutability
 from holdfast.core.quota import Resource
@@ -36,6 +37,7 @@ from holdfast.registry.history import History
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
 from holdfast.registry.principals import Principals
+from holdfast.registry.pulls import Pulls
 from holdfast.registry.quotas import Quotas
 from holdfast.registry.rates import RateLimits
 from holdfast.registry.registries import Registries
@@ -44,6 +46,7 @@ from holdfast.registry.scanning import Scanning
 from holdfast.registry.scrub import Scrub
 from holdfast.registry.seal import Seal
 from holdfast.registry.signing import Signing
+from holdfast.registry.storage_class import StorageClasses
 from holdfast.registry.templates import Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
@@ -138,8 +141,9 @@ class Holdfast:
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
         templates = Templates(self._database, access, clock)
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
+        self.pulls = Pulls(self._database, access, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
-        images = Images(self._database, access, repositories, clock, is_there=blobs.is_there)
+        images = Images(self._database, access, repositories, clock, is_there=blobs.is_there, pulls=self.pulls)
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
         principals = Principals(self._database, access, clock)
@@ -147,6 +151,7 @@ class Holdfast:
         self.upkeep = Upkeep(
             raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
         )
+        self.storage_classes = StorageClasses(self._database, self._store, access, clock)
         self.made_up_key = await Principals(raw, access, clock).bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
@@ -167,6 +172,8 @@ class Holdfast:
                 quotas=Quotas(self._database, access, clock),
                 blobs=blobs,
                 uploads=self._uploads,
+                pulls=self.pulls,
+                storage_classes=self.storage_classes,
                 principals=principals,
                 history=History(self._database, access),
                 upkeep=self.upkeep,
@@ -195,7 +202,8 @@ class Holdfast:
             on_request_done=self._on_request_done,
         )
         scrubbing = self._scrub.run(self._unclean_since, self._settle)
-        self._background = [asyncio.create_task(work) for work in (self._collect(), self._watch_room(), scrubbing)]
+        works = (self._collect(), self._watch_room(), scrubbing, self.pulls.run(), self.storage_classes.run())
+        self._background = [asyncio.create_task(work) for work in works]
         flowing.start()
 
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
@@ -240,6 +248,8 @@ class Holdfast:
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         self._outbound.close()
+        with contextlib.suppress(DatabaseBusy, ReadOnly, StorageFailed, StorageFull):
+            await self.pulls.flush()
         self._uploads.close()
         self._store.close()
         self._raw_database.close()

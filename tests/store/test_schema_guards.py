@@ -354,8 +354,9 @@ def test_a_recreated_repository_finds_its_tombstones(file: Through) -> None:
         numbers.registry,
     )
     file.run(
-        "INSERT INTO manifests SELECT (SELECT max(id) FROM repositories), digest, media_type, artifact_type, subject, "
-        "payload_bytes, image_bytes, pushed_at, pushed_by, last_pulled_at FROM manifests WHERE repository_id = ?",
+        "INSERT INTO manifests (repository_id, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by) "
+        "SELECT (SELECT max(id) FROM repositories), digest, media_type, payload_bytes, image_bytes, pushed_at, "
+        "pushed_by FROM manifests WHERE repository_id = ?",
         numbers.held,
     )
     bind = (
@@ -396,8 +397,8 @@ def _repository_with(connection: apsw.Connection, settings: MutabilitySettings, 
     for position, pattern in enumerate(settings.filters):
         connection.execute("INSERT INTO exclusion_filters VALUES (?, ?, ?)", (identity, position, pattern))
     connection.execute(
-        "INSERT INTO manifests SELECT ?, digest, media_type, artifact_type, subject, payload_bytes, image_bytes, "
-        "pushed_at, pushed_by, last_pulled_at FROM manifests WHERE repository_id = ? AND digest = ?",
+        "INSERT INTO manifests (repository_id, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by) "
+        "SELECT ?, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by FROM manifests WHERE repository_id = ? AND digest = ?",
         (identity, NUMBERS["of"].held, DIGEST_A),
     )
     connection.execute(

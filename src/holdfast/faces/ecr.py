@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.core import errors, sigv4
+from holdfast.core import errors, lifecycle_errors, sigv4
 from holdfast.core.digest import Digest
 from holdfast.faces.blob_answer import answer_blob
 from holdfast.faces.ecr_operations import ECR
@@ -71,6 +71,14 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.ScanQuotaExceeded: ("LimitExceededException", INVALID),
     errors.RepositoryNotFound: ("RepositoryNotFoundException", INVALID),
     errors.ManifestNotFound: ("ImageNotFoundException", INVALID),
+    lifecycle_errors.ImageArchived: ("ImageArchivedException", "ImageNotFoundException", INVALID),
+    lifecycle_errors.LifecyclePolicyNotFound: ("LifecyclePolicyNotFoundException", INVALID),
+    lifecycle_errors.LifecyclePreviewNotFound: ("LifecyclePolicyPreviewNotFoundException", INVALID),
+    lifecycle_errors.LifecyclePreviewInProgress: ("LifecyclePolicyPreviewInProgressException", INVALID),
+    lifecycle_errors.LifecycleRunNotFound: ("LifecyclePolicyNotFoundException", INVALID),
+    lifecycle_errors.StorageClassUnsupported: ("ImageStorageClassUpdateNotSupportedException", INVALID),
+    lifecycle_errors.ExclusionNotFound: ("ExclusionNotFoundException", INVALID),
+    lifecycle_errors.ExclusionExists: ("ExclusionAlreadyExistsException", INVALID),
     errors.BlobNotFound: ("LayersNotFoundException", INVALID),
     errors.LayerInaccessible: ("LayerInaccessibleException", INVALID),
     errors.UploadNotFound: ("UploadNotFoundException", INVALID),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
     from holdfast.registry.principals import Principals
+    from holdfast.registry.pulls import Pulls
     from holdfast.registry.quotas import Quotas
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from holdfast.registry.scrub import Scrub
     from holdfast.registry.seal import Seal
     from holdfast.registry.signing import Signing
+    from holdfast.registry.storage_class import StorageClasses
     from holdfast.registry.templates import Templates
     from holdfast.registry.upkeep import Upkeep
     from holdfast.registry.uploads import Uploads
@@ -57,6 +59,8 @@ class UseCases:
     quotas: Quotas
     blobs: Blobs
     uploads: Uploads
+    pulls: Pulls
+    storage_classes: StorageClasses
     principals: Principals
     history: History
     upkeep: Upkeep

@@ -39,6 +39,8 @@ class Kept(NamedTuple):
     commits: int
     until: float
     """Microseconds since the epoch from which it must be asked anew, though nothing was written."""
+    pulled: str | None
+    """The digest of the image that whoever gets this answer pulls."""
 
 
 class KeptAnswers:
@@ -72,6 +74,7 @@ class KeptAnswers:
         repository: str,
         require: Require,
         until: float = inf,
+        pulled: str | None = None,
     ) -> Response:
         """Keep an answer unless something was written while it was read, and return it."""
         if before % 2 or before != self._commits():
@@ -89,5 +92,5 @@ class KeptAnswers:
             response.body if isinstance(response.body, bytes) else None,
             length=response.length,
         )
-        self._kept[method, path] = Kept(repository, require, frozen, before, until)
+        self._kept[method, path] = Kept(repository, require, frozen, before, until, pulled)
         return frozen

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
-from holdfast.core import errors, preconditions, ranges
+from holdfast.core import errors, lifecycle_errors, preconditions, ranges
 from holdfast.core.digest import Digest, new_hasher
 from holdfast.core.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
 from holdfast.core.manifest import OCI_INDEX
@@ -65,6 +65,14 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.ScanQuotaExceeded: (429, "TOOMANYREQUESTS"),
     errors.RepositoryNotFound: (404, "NAME_UNKNOWN"),
     errors.ManifestNotFound: (404, "MANIFEST_UNKNOWN"),
+    lifecycle_errors.ImageArchived: (404, "MANIFEST_UNKNOWN"),
+    lifecycle_errors.LifecyclePolicyNotFound: (404, "UNSUPPORTED"),
+    lifecycle_errors.LifecyclePreviewNotFound: (404, "UNSUPPORTED"),
+    lifecycle_errors.LifecyclePreviewInProgress: (409, "DENIED"),
+    lifecycle_errors.LifecycleRunNotFound: (404, "UNSUPPORTED"),
+    lifecycle_errors.StorageClassUnsupported: (409, "DENIED"),
+    lifecycle_errors.ExclusionNotFound: (404, "UNSUPPORTED"),
+    lifecycle_errors.ExclusionExists: (409, "DENIED"),
     errors.BlobNotFound: (404, "BLOB_UNKNOWN"),
     errors.LayerInaccessible: (404, "BLOB_UNKNOWN"),
     errors.UploadNotFound: (404, "BLOB_UPLOAD_UNKNOWN"),
@@ -176,6 +184,8 @@ class OCIFace:
             if kept is not None and "if-none-match" not in request.headers:
                 caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
                 kept.require(caller, self._registries.default, kept.repository)
+                if kept.pulled is not None:
+                    self._images.note_pull(caller, self._registries.default, kept.repository, kept.pulled)
                 return kept.response
             target = target_of(request.path)
             caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
@@ -250,6 +260,9 @@ class OCIFace:
         before = self._kept.before()
         stored = self._images.get(call.caller, call.registry, call.name, reference)
         etag = f'"{stored.digest}"'
+        pulled = stored.digest if call.request.method == "GET" else None
+        if pulled is not None:
+            self._images.note_pull(call.caller, call.registry, call.name, pulled)
         headers = (
             _API_VERSION,
             ("Content-Type", stored.media_type),
@@ -268,6 +281,7 @@ class OCIFace:
             repository=call.name,
             require=self._images.require_readable,
             until=until,
+            pulled=pulled,
         )
 
     async def _put_manifest(self, call: OCICall) -> Response:

@@ -9,7 +9,7 @@ from holdfast.core.errors import BlobNotFound, BlobReferenced, LayerInaccessible
 from holdfast.registry import account_settings
 from holdfast.registry.binding import require_repository
 from holdfast.registry.quotas import give_blob
-from holdfast.store import catalog, content
+from holdfast.store import catalog, content, lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,7 +108,14 @@ class Blobs:
         found = require_repository(self._database, registry, repository)
         if not content.blob_is_referenced(self._database, found.id, str(digest)):
             raise LayerInaccessible(str(digest))
+        if lifecycle.archived_blobs(self._database, found.id, [str(digest)]):
+            raise LayerInaccessible(str(digest))
         return blob
+
+    def archived(self, registry: Registry, repository: str, digests: Sequence[str]) -> set[str]:
+        """Return which of the blobs only images at rest name; for a caller who was told of them by `availability`."""
+        found = require_repository(self._database, registry, repository)
+        return lifecycle.archived_blobs(self._database, found.id, digests)
 
     async def mount(
         self, caller: Caller, registry: Registry, repository: str, digest: Digest, source: str | None, *, through: str

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid, ManifestNotFound, ParameterInvalid, ReferencedByIndex
+from holdfast.core.lifecycle_errors import ImageArchived
 from holdfast.registry.binding import Act, require_repository, unbind
 from holdfast.registry.images import delete_manifest, verified
 from holdfast.registry.outgoing import note_deletion
@@ -72,22 +73,31 @@ class ImagePages:
         repository: str,
         *,
         tagged: bool | None,
+        status: str | None = None,
         after: tuple[str, str],
         limit: int,
     ) -> list[ImageId]:
         """List a digest with each of its tags, and untagged digests alone; those after (digest, tag)."""
         self._access.require(caller, registry, "ecr:ListImages", repository)
         found = require_repository(self._database, registry, repository)
-        rows = manifests.image_ids(self._database, found.id, tagged=tagged, after=after, limit=limit)
+        rows = manifests.image_ids(self._database, found.id, tagged=tagged, status=status, after=after, limit=limit)
         return [ImageId(digest, tag) for digest, tag in rows]
 
     def describe_page(
-        self, caller: Caller, registry: Registry, repository: str, *, tagged: bool | None, after: str, limit: int
+        self,
+        caller: Caller,
+        registry: Registry,
+        repository: str,
+        *,
+        tagged: bool | None,
+        status: str | None = None,
+        after: str,
+        limit: int,
     ) -> list[Described]:
         """Describe images by digest, those after one, at most `limit`."""
         self._access.require(caller, registry, "ecr:DescribeImages", repository)
         found = require_repository(self._database, registry, repository)
-        images = manifests.images(self._database, found.id, tagged=tagged, after=after, limit=limit)
+        images = manifests.images(self._database, found.id, tagged=tagged, status=status, after=after, limit=limit)
         return _with_tags(self._database, found, images)
 
     def describe(
@@ -121,6 +131,10 @@ class ImagePages:
             stored = manifests.payload(self._database, repo.id, digest)
             if stored is None:
                 failures.append(_not_found(image_id))
+                continue
+            if stored.status != "ACTIVE":
+                reason = ImageArchived(stored.digest, stored.status).message
+                failures.append(Failure(image_id, "ImageInaccessible", reason))
                 continue
             stored = verified(stored)
             tags: list[str | None] = [image_id.tag]

@@ -24,12 +24,15 @@ from holdfast.core.errors import (
     RepositoryNotFound,
     TagHeld,
 )
+from holdfast.core.lifecycle import ImageStatus
+from holdfast.core.lifecycle_errors import ImageArchived
 from holdfast.core.manifest import Kind, Manifest
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.quota import Amount
 from holdfast.registry.binding import Act, Outcome, Refusal, bind_tags, require_repository, unbind
 from holdfast.registry.outgoing import note_deletion, note_push
 from holdfast.registry.quotas import require_room
+from holdfast.registry.resting import revive
 from holdfast.registry.scan_start import scan_pushed
 from holdfast.store import bindings, catalog, content, manifests
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from holdfast.core.mutability import Decision
     from holdfast.core.preconditions import Precondition
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.pulls import Pulls
     from holdfast.registry.repositories import Repositories
     from holdfast.store.bindings import Binding
     from holdfast.store.catalog import Registry
@@ -78,6 +82,7 @@ class Images:
         clock: Callable[[], int],
         *,
         is_there: Callable[[Blob], bool],
+        pulls: Pulls,
     ) -> None:
         """`clock` gives microseconds since the epoch; `is_there`: whether the file of a blob can be served."""
         self._is_there = is_there
@@ -85,6 +90,8 @@ class Images:
         self._access = access
         self._repositories = repositories
         self._clock = clock
+        self.note_pull = pulls.note
+        """Note that a caller was given a manifest; see `pulls`."""
 
     # --- put ---------------------------------------------------------------------------------------------------------
 
@@ -121,7 +128,9 @@ class Images:
 
         def job(txn: Transaction) -> tuple[bool, Outcome]:
             found = require_repository(txn, registry, repository)
-            is_new = keep_manifest(txn, found.id, manifest, act, self._is_there)
+            is_new = keep_manifest(txn, found.id, manifest, act, self._is_there) or revive(
+                txn, registry, found, str(manifest.digest), act
+            )
             current = catalog.registry(txn, registry.id)
             if is_new:
                 scan_pushed(txn, registry, found, manifest, act)
@@ -145,7 +154,7 @@ class Images:
     def get(self, caller: Caller, registry: Registry, repository: str, reference: str | Digest) -> StoredManifest:
         """Return the manifest that a tag or digest names, its bytes checked against the digest.
 
-        Raises ManifestNotFound, RepositoryNotFound, AccessDenied.
+        Raises ManifestNotFound, ImageArchived, RepositoryNotFound, AccessDenied.
         """
         self.require_readable(caller, registry, repository)
         if isinstance(reference, Digest):
@@ -155,6 +164,8 @@ class Images:
         if stored is None:
             self._require_repository(registry, repository)
             raise ManifestNotFound(str(reference))
+        if stored.status != ImageStatus.ACTIVE:
+            raise ImageArchived(stored.digest, stored.status)
         return verified(stored)
 
     def tags(self, caller: Caller, registry: Registry, repository: str, *, after: str, limit: int) -> list[str]:
@@ -237,7 +248,13 @@ class Images:
 
 
 def delete_manifest(
-    txn: Transaction, registry: Registry, repository: catalog.Repository, digest: str, act: Act
+    txn: Transaction,
+    registry: Registry,
+    repository: catalog.Repository,
+    digest: str,
+    act: Act,
+    *,
+    why: str = "its image was deleted",
 ) -> list[Binding]:
     """Delete a manifest with all its tags, inside a transaction; return the tags that it had."""
     if manifests.image(txn, repository.id, digest) is None:
@@ -247,7 +264,7 @@ def delete_manifest(
         raise ReferencedByIndex(parents)
     bound = bindings.live_of_digest(txn, repository.id, digest)
     for one in bound:
-        unbind(txn, registry, repository, one, act, why="its image was deleted")
+        unbind(txn, registry, repository, one, act, why=why)
     manifests.delete_manifest(txn, repository.id, digest)
     note_deletion(txn, registry, repository, digest, None, act)
     manifests.delete_unused_payload(txn, digest)

@@ -209,4 +209,5 @@ def end_repository(txn: Transaction, identity: int, *, at: int, by: str) -> None
     """Delete a repository and what it holds, its tags being ended already; its record stays."""
     for table in ("manifest_children", "manifest_blobs", "manifests", "repository_blobs", "uploads", "repository_tags"):
         txn.run(f"DELETE FROM {table} WHERE repository_id = ?", identity)
+    txn.run("DELETE FROM lifecycle_policies WHERE repository_id = ?", identity)
     txn.run("UPDATE repositories SET deleted_at = ?, deleted_by = ? WHERE id = ?", at, by, identity)

@@ -24,6 +24,7 @@ class StoredManifest:
     digest: str
     media_type: str
     payload: bytes
+    status: str = "ACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class Image:
     image_bytes: int
     pushed_at: int
     last_pulled_at: int | None
+    status: str
+    archived_at: int | None
+    activated_at: int | None
 
 
 _STORED = (
-    "SELECT m.digest, m.media_type, p.payload FROM repositories r "
+    "SELECT m.digest, m.media_type, p.payload, m.status FROM repositories r "
     "{tag} JOIN manifests m ON m.repository_id = r.id AND m.digest = {digest} "
     "JOIN manifest_payloads p ON p.digest = m.digest WHERE r.registry_id = ? AND r.name = ? AND r.deleted_at IS NULL"
 )
@@ -54,29 +58,30 @@ _BY_DIGEST = _STORED.format(tag="", digest="?")
 def manifest_by_tag(reader: Reader, registry_id: int, name: str, tag: str) -> StoredManifest | None:
     """Find the manifest that a tag names."""
     row = reader.row(_BY_TAG, tag, registry_id, name)
-    return StoredManifest(*cast("tuple[str, str, bytes]", row)) if row else None
+    return StoredManifest(*cast("tuple[str, str, bytes, str]", row)) if row else None
 
 
 def manifest_by_digest(reader: Reader, registry_id: int, name: str, digest: str) -> StoredManifest | None:
     """Find a manifest by digest."""
     row = reader.row(_BY_DIGEST, digest, registry_id, name)
-    return StoredManifest(*cast("tuple[str, str, bytes]", row)) if row else None
+    return StoredManifest(*cast("tuple[str, str, bytes, str]", row)) if row else None
 
 
 def payload(reader: Reader, identity: int, digest: str) -> StoredManifest | None:
     """Find a manifest of a repository whose number is known."""
     row = reader.row(
-        "SELECT m.digest, m.media_type, p.payload FROM manifests m JOIN manifest_payloads p ON p.digest = m.digest "
+        "SELECT m.digest, m.media_type, p.payload, m.status "
+        "FROM manifests m JOIN manifest_payloads p ON p.digest = m.digest "
         "WHERE m.repository_id = ? AND m.digest = ?",
         identity,
         digest,
     )
-    return StoredManifest(*cast("tuple[str, str, bytes]", row)) if row else None
+    return StoredManifest(*cast("tuple[str, str, bytes, str]", row)) if row else None
 
 
 _IMAGE = (
-    "SELECT digest, media_type, artifact_type, subject, payload_bytes, image_bytes, pushed_at, last_pulled_at "
-    "FROM manifests"
+    "SELECT digest, media_type, artifact_type, subject, payload_bytes, image_bytes, pushed_at, last_pulled_at, "
+    "status, archived_at, activated_at FROM manifests"
 )
 
 
@@ -95,30 +100,42 @@ _TAGGED = {
 }
 
 
-def images(reader: Reader, identity: int, *, tagged: bool | None, after: str, limit: int) -> list[Image]:
+def images(
+    reader: Reader, identity: int, *, tagged: bool | None, status: str | None = None, after: str, limit: int
+) -> list[Image]:
     """List manifests by digest, those after one, at most `limit`; `tagged` picks those with tags, or without."""
+    of_status, values = ("AND m.status = ?", (status,)) if status is not None else ("", ())
     rows = reader.rows(
-        f"{_IMAGE} m WHERE repository_id = ? AND digest > ? {_TAGGED[tagged]} ORDER BY digest LIMIT ?",
+        f"{_IMAGE} m WHERE repository_id = ? AND digest > ? {_TAGGED[tagged]} {of_status} ORDER BY digest LIMIT ?",
         identity,
         after,
+        *values,
         limit,
     )
     return [Image(*cast("tuple[Any, ...]", row)) for row in rows]
 
 
 def image_ids(
-    reader: Reader, identity: int, *, tagged: bool | None, after: tuple[str, str], limit: int
+    reader: Reader,
+    identity: int,
+    *,
+    tagged: bool | None,
+    status: str | None = None,
+    after: tuple[str, str],
+    limit: int,
 ) -> list[tuple[str, str | None]]:
     """List (digest, tag), and (digest, None) for what has no tag, in this order, those after a pair."""
     digest, tag = after
     join = "JOIN" if tagged else "LEFT JOIN"
     untagged = "AND b.tag IS NULL" if tagged is False else ""
+    of_status, values = ("AND m.status = ?", (status,)) if status is not None else ("", ())
     rows = reader.rows(
         f"SELECT m.digest, b.tag FROM manifests m {join} bindings b ON b.repository_id = m.repository_id "
         f"AND b.digest = m.digest AND b.ended_at IS NULL WHERE m.repository_id = ? AND m.digest >= ? {untagged} "
-        "AND (m.digest > ? OR coalesce(b.tag, '') > ?) ORDER BY m.digest, b.tag LIMIT ?",
+        f"{of_status} AND (m.digest > ? OR coalesce(b.tag, '') > ?) ORDER BY m.digest, b.tag LIMIT ?",
         identity,
         digest,
+        *values,
         digest,
         tag,
         limit,
@@ -132,7 +149,8 @@ def referrers(
     """List the manifests whose subject is a digest, of some artifact types or all, by digest, at most `limit`."""
     of_type = f"AND m.artifact_type IN ({placeholders(artifact_types)})" if artifact_types else ""
     rows = reader.rows(
-        "SELECT m.digest, m.media_type, p.payload FROM manifests m JOIN manifest_payloads p ON p.digest = m.digest "
+        "SELECT m.digest, m.media_type, p.payload, m.status "
+        "FROM manifests m JOIN manifest_payloads p ON p.digest = m.digest "
         f"WHERE m.repository_id = ? AND m.subject = ? {of_type} AND m.digest > ? ORDER BY m.digest LIMIT ?",
         identity,
         subject,
@@ -140,7 +158,7 @@ def referrers(
         after,
         limit,
     )
-    return [StoredManifest(*cast("tuple[str, str, bytes]", row)) for row in rows]
+    return [StoredManifest(*cast("tuple[str, str, bytes, str]", row)) for row in rows]
 
 
 def has_images(reader: Reader, identity: int) -> bool:

@@ -16,6 +16,7 @@ from holdfast.faces.ecr_operations.replication import REPLICATION
 from holdfast.faces.ecr_operations.repositories import REPOSITORIES
 from holdfast.faces.ecr_operations.scanning import SCANNING
 from holdfast.faces.ecr_operations.signing import SIGNING
+from holdfast.faces.ecr_operations.storage import STORAGE
 from holdfast.faces.ecr_operations.templates import TEMPLATES
 
 if TYPE_CHECKING:
@@ -32,5 +33,6 @@ ECR: Final[dict[str, Operation]] = {
     **REFERRERS,
     **ACCOUNT,
     **REPLICATION,
+    **STORAGE,
 }
 """Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""

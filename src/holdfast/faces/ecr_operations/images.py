@@ -16,7 +16,7 @@ from holdfast.core.errors import (
 )
 from holdfast.core.reference import parse_tag
 from holdfast.faces.ecr_operations.scanning import scan_status, scan_summary
-from holdfast.faces.ecr_operations.shapes import digest_of, failure_of, image_id_of, image_ids, where_of
+from holdfast.faces.ecr_operations.shapes import digest_of, failure_of, image_id_of, image_ids, seconds_of, where_of
 from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
 from holdfast.registry.image_pages import ImageId
 
@@ -57,6 +57,8 @@ async def batch_get_image(call: Call) -> Result:
             raise next(iter(upstream.values())) from None
         raise
     failures = [_upstream_failure(one, upstream) for one in failures]
+    for digest in {one.stored.digest for one in found}:
+        call.use.pulls.note(*call.where, digest)
     images = [
         _image(call, one.stored.digest, one.tag, one.stored.payload.decode(), one.stored.media_type)
         for one in found
@@ -94,12 +96,10 @@ def _upstream_failure(failure: Failure, upstream: dict[ImageId, UpstreamFailed])
 
 async def list_images(call: Call) -> Result:
     """List digests and tags by pages."""
-    tagged, none_match = _filter(call)
+    tagged, status = _filter(call)
     limit = call.limit()
     after = tuple(call.after() or ("", ""))
-    ids = call.use.pages.list_ids(*call.where, tagged=tagged, after=after, limit=limit + 1)
-    if none_match:
-        ids = []
+    ids = call.use.pages.list_ids(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
     last = ids[limit - 1] if len(ids) > limit else None
     token = call.next_token([last.digest, last.tag or ""]) if last else None
     return {"imageIds": [image_id_of(one) for one in ids[:limit]], "nextToken": token}
@@ -114,11 +114,9 @@ async def describe_images(call: Call) -> Result:
             raise ParameterInvalid(parameter, why)
         found = call.use.pages.describe(*call.where, image_ids(wanted))
         return {"imageDetails": [_detail(call, one) for one in found]}
-    tagged, none_match = _filter(call)
+    tagged, status = _filter(call)
     limit, after = call.limit(), call.after() or ""
-    page = call.use.pages.describe_page(*call.where, tagged=tagged, after=after, limit=limit + 1)
-    if none_match:
-        page = []
+    page = call.use.pages.describe_page(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
     token = call.next_token(page[limit - 1].image.digest) if len(page) > limit else None
     return {"imageDetails": [_detail(call, one) for one in page[:limit]], "nextToken": token}
 
@@ -145,7 +143,6 @@ def _failure(failure: Failure) -> Result:
 
 def _detail(call: Call, described: Described) -> Result:
     image = described.image
-    pulled = image.last_pulled_at
     return {
         **where_of(call),
         "imageDigest": image.digest,
@@ -154,19 +151,22 @@ def _detail(call: Call, described: Described) -> Result:
         "imagePushedAt": image.pushed_at / MICROSECONDS,
         "imageManifestMediaType": image.media_type,
         "artifactMediaType": image.artifact_type,
-        "lastRecordedPullTime": pulled / MICROSECONDS if pulled is not None else None,
+        "lastRecordedPullTime": seconds_of(image.last_pulled_at),
         "subjectManifestDigest": image.subject,
         "imageScanStatus": scan_status(described.scan) if described.scan else None,
         "imageScanFindingsSummary": scan_summary(described.scan) if described.scan else None,
-        "imageStatus": "ACTIVE",
+        "imageStatus": image.status,
+        "lastArchivedAt": seconds_of(image.archived_at),
+        "lastActivatedAt": seconds_of(image.activated_at),
     }
 
 
-def _filter(call: Call) -> tuple[bool | None, bool]:
-    """Read the filter: tagged, untagged or both; and whether no image can match, none being archived here."""
+def _filter(call: Call) -> tuple[bool | None, str | None]:
+    """Read the filter: tagged, untagged or both; and the status wanted, None for any. Unasked, ECR tells the active."""
     given = call.parameters.get("filter") or {}
     tagged = {"TAGGED": True, "UNTAGGED": False}.get(given.get("tagStatus", "ANY"))
-    return tagged, given.get("imageStatus") in {"ARCHIVED", "ACTIVATING"}
+    status = given.get("imageStatus", "ACTIVE")
+    return tagged, None if status == "ANY" else status
 
 
 IMAGES: Final[dict[str, Operation]] = {

@@ -28,11 +28,13 @@ async def batch_check_layer_availability(call: Call) -> Result:
             reason = f"Invalid request parameters: layer digest '{text}' is not a digest"
             failures.append({"layerDigest": text, "failureCode": code, "failureReason": reason})
     found = await call.use.blobs.availability(*call.where, digests)
+    archived = call.use.blobs.archived(call.registry, call.repository, list(found))
     layers = []
     for digest in dict.fromkeys(map(str, digests)):
         if digest in found:
+            available = "ARCHIVED" if digest in archived else "AVAILABLE"
             size = found[digest].size_bytes
-            layers.append({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": size})
+            layers.append({"layerDigest": digest, "layerAvailability": available, "layerSize": size})
         else:
             layers.append({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"})
     return {"layers": layers, "failures": failures}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid, ParameterInvalid
+from holdfast.faces.json_call import MICROSECONDS
 from holdfast.registry.image_pages import ImageId
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def image_ids(given: list[Result]) -> list[ImageId]:
 def image_id_of(image_id: ImageId) -> Result:
     """Tell an image id."""
     return {"imageDigest": image_id.digest, "imageTag": image_id.tag}
+
+
+def seconds_of(at: int | None) -> float | None:
+    """Tell a time, given in microseconds since the epoch, as the JSON protocol does: in seconds."""
+    return None if at is None else at / MICROSECONDS
 
 
 def failure_of(image_id: ImageId, code: str, reason: str) -> Result:
