@@ -398,7 +398,8 @@ def _repository_with(connection: apsw.Connection, settings: MutabilitySettings, 
         connection.execute("INSERT INTO exclusion_filters VALUES (?, ?, ?)", (identity, position, pattern))
     connection.execute(
         "INSERT INTO manifests (repository_id, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by) "
-        "SELECT ?, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by FROM manifests WHERE repository_id = ? AND digest = ?",
+        "SELECT ?, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by "
+        "FROM manifests WHERE repository_id = ? AND digest = ?",
         (identity, NUMBERS["of"].held, DIGEST_A),
     )
     connection.execute(
