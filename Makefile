@@ -9,7 +9,7 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop models torture bench fuzz openapi docs lock clean
+.PHONY: help run test lint format conformance interop models torture planted bench fuzz openapi docs lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -39,6 +39,9 @@ interop: $(TEST) ## Drive every real client that this machine has or can install
 models: ## Prove the models in docs/models (needs spin and a C compiler)
 	@command -v spin >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq spin >/dev/null; } || true
 	docs/models/check.sh
+
+planted: $(TEST) ## Plant known bugs in a copy of the source, one by one; each must turn its tests red
+	PYTHONPATH=src:tests $(BIN)/python -m torture.planted $(ARGS)
 
 torture: $(TEST) ## The proof battery, long: crashes, cut disks, races, planted bugs (ARGS="--minutes 60")
 	PYTHONPATH=src:tests $(BIN)/python -m torture $(ARGS)

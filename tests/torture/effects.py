@@ -36,7 +36,7 @@ def sweep(given: Round) -> None:
         count = _live_through(given, data_server := Server(data), ops, "")
         data_server.kill()
     wanted = [(number, mode) for number in range(1, count + 1) for mode in MODES]
-    for number, (kind, error, for_good) in given.chance.sample(wanted, min(len(wanted), given.size(14, 120))):
+    for number, (kind, error, for_good) in given.chance.sample(wanted, min(len(wanted), given.size(8, 120))):
         with given.fresh() as data:
             _live_through(given, Server(data), ops, f"{number} {kind} {error} {int(for_good)}")
             given.tally.runs += 1

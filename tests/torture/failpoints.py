@@ -32,7 +32,7 @@ def kill_at_each(given: Round) -> None:
 
 def kill_again_and_again(given: Round) -> None:
     """Kill after any number of places, also in the midst of a recovery, many times in one life."""
-    for _ in range(given.size(2, 12)):
+    for _ in range(given.size(1, 12)):
         plans = [f"{ANY}@{given.chance.randint(1, 150)}" for _ in range(given.size(10, 30))]
         _live_through(given, plans, more=given.size(100, 400))
 

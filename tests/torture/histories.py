@@ -57,6 +57,10 @@ class Recorder:
         self._add(op, self.calls, Call(kind, value, asked, answered, answer))
         return True
 
+    def note(self, op: Op, call: Call) -> None:
+        """Write down an operation that somebody else carried out, or may have."""
+        self._add(op, self.calls, call)
+
     def _add(self, op: Op, where: list[tuple[str, Call]], call: Call) -> None:
         with self._lock:
             where.extend((tag, call) for tag in op.tags or self.tags)

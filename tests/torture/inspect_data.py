@@ -1,16 +1,19 @@
 """What must be true of a data directory that no server has open, whatever happened to the one that had.
 
 Written against the file format, not with the product's code: SQLite's own checks, then row by row against the files.
+Then the product's own `fsck` is asked too: it must find nothing where this finds nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import apsw
 
+from holdfast import care
 from torture.model import Violation
 
 if TYPE_CHECKING:
@@ -40,6 +43,10 @@ _ENTRY_OF_REPOSITORY = (
 )
 
 
+NEWEST_SCHEMA = sum(one.name.endswith(".sql") for one in resources.files("holdfast.store.schema.sqlite").iterdir())
+"""A start that was cut off may have left an older one, which fsck does not judge."""
+
+
 @dataclass
 class Found:
     """What a data directory holds."""
@@ -53,7 +60,7 @@ class Found:
     modes: dict[str, str] = field(default_factory=dict)
 
 
-def inspect(data: Path) -> Found:
+def inspect(data: Path, *, with_fsck: bool = True) -> Found:
     """Check everything; raises Violation, naming what is wrong."""
     wrong: list[str] = []
     found = Found()
@@ -61,7 +68,8 @@ def inspect(data: Path) -> Found:
     try:
         checks = [*connection.execute("PRAGMA integrity_check"), *connection.execute("PRAGMA foreign_key_check")]
         wrong += [f"the database says: {row}" for row in checks if row != ("ok",)]
-        if connection.pragma("user_version") == 0:  # cut off before the schema was made
+        version = connection.pragma("user_version")
+        if version == 0:  # cut off before the schema was made
             return found
         for digest, payload in connection.execute("SELECT digest, payload FROM manifest_payloads"):
             if _hash(str(digest), payload) != digest:
@@ -87,6 +95,8 @@ def inspect(data: Path) -> Found:
         connection.close()
     uploads = data / "uploads"
     found.uploads = {one.name: one.read_bytes() for one in uploads.iterdir()} if uploads.exists() else {}
+    if with_fsck and version == NEWEST_SCHEMA:
+        wrong += [f"fsck: {one.problem} {one.subject} {one.detail}" for one in care.fsck(data).findings]
     if wrong:
         raise Violation("; ".join(wrong[:20]))
     return found

@@ -26,6 +26,8 @@ from torture.user import (
     TAGS,
     User,
     act,
+    any_op,
+    day,
     fresh,
     look_at_everything,
     parts_of,
@@ -98,7 +100,11 @@ class Registry(RuleBasedStateMachine):
     def delete_manifest(self, name: str, digest: str) -> None:
         self.do(Op("delete_manifest", name, digest))
 
-    @rule(name=NAMES, kind=st.sampled_from(("head_blob", "get_blob", "delete_blob", "push_blob")), digest=BLOB)
+    @rule(
+        name=NAMES,
+        kind=st.sampled_from(("head_blob", "get_blob", "delete_blob", "push_blob", "push_wrong")),
+        digest=BLOB,
+    )
     def blob(self, name: str, kind: str, digest: str) -> None:
         self.do(Op(kind, name, digest))
 
@@ -149,7 +155,7 @@ def in_process(given: Round) -> None:
             inspect(self._data)
             shutil.rmtree(self._data)
 
-    _run(given, InProcess, given.size(12, 60))
+    _run(given, InProcess, given.size(8, 60))
 
 
 def over_http(given: Round) -> None:
@@ -184,7 +190,29 @@ def over_http(given: Round) -> None:
             inspect(self._server.data)
             shutil.rmtree(self._server.data)
 
-    _run(given, OverHTTP, given.size(5, 40))
+    _run(given, OverHTTP, given.size(3, 40))
+
+
+def days(given: Round) -> None:
+    """Live through whole days without any harm: what the other parts compare with."""
+    for _ in range(given.size(2, 10)):
+        belief = fresh()
+        with given.fresh() as data, Server(data) as server:
+            server.start()
+            user = server.user()
+            for op in [*day(given.chance), *(any_op(given.chance) for _ in range(given.size(20, 200)))]:
+                if op.kind == "pass_time":
+                    server.pass_time(op.hours)
+                    belief.certain(op, ())
+                elif not act(user, belief, op):
+                    msg = f"{op} was not answered by a server that works"
+                    raise Violation(msg)
+            look_at_everything(user, belief)
+            given.tally.operations += user.sent
+            given.tally.runs += 1
+            user.close()
+            server.stop()
+            inspect(data)
 
 
 def _run(given: Round, machine: type[Registry], examples: int) -> None:

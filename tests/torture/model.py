@@ -122,6 +122,10 @@ class State:
         self._lease(found, op.digest)
         return (201,)
 
+    def _push_wrong(self, op: Op) -> Answer:
+        """Other bytes than those of the digest."""
+        return (400,) if op.repository in self.repositories else (404,)
+
     def _mount(self, op: Op) -> Answer:
         """A mount that cannot be done begins an upload instead; whether it is for want of a blob is not told."""
         found, source = self.repositories.get(op.repository), self.repositories.get(op.source)

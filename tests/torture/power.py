@@ -186,7 +186,7 @@ def cuts(given: Round) -> None:
             given.tally.kills += 1
             with given.fresh("cut") as after:
                 _write(tree.after_cut(given.chance), data, after)
-                _compare(inspect(after), belief, disk.events[:moment])
+                _compare(inspect(after, with_fsck=given.chance.random() < 0.1), belief, disk.events[:moment])
         given.tally.runs += 1
         given.tally.operations += len(disk.events)
 

@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import uvloop
 
 from holdfast.store import failpoints
-from holdfast.wiring import Holdfast, microseconds_now
+from holdfast.wiring import Holdfast, SteadyClock, microseconds_now
 from running import settings
 from torture.seams import FailingDisk
 from torture.user import User
@@ -61,12 +62,23 @@ class _Orders:
     data: Path
     plan: str
     disk: str
+    own_leases: bool
     limits: dict[int, int]
     overrides: dict[str, str]
 
 
-def _serve(said: Connection, orders: _Orders, hours: Any, effects: Any) -> None:
-    """Be the server; `hours` puts its leases forward, `effects` counts what a failing disk did."""
+def _jumping(jump: Any) -> None:
+    """Let the clock of the wall be off by a number of seconds that another process sets; the steady one is not."""
+    real = time.time_ns
+    time.time_ns = lambda: real() + int(jump.value) * 1_000_000_000
+    time.time = lambda: time.time_ns() / 1_000_000_000
+
+
+def _serve(said: Connection, orders: _Orders, hours: Any, effects: Any, jump: Any) -> None:
+    """Be the server; `hours` puts its leases forward, `effects` counts what a failing disk did.
+
+    `jump` is by how much its clock is wrong, in seconds.
+    """
     os.setpgid(0, 0)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)
@@ -77,10 +89,16 @@ def _serve(said: Connection, orders: _Orders, hours: Any, effects: Any) -> None:
     if orders.plan:
         failpoints.arm(orders.plan)
 
+    _jumping(jump)
+    steady = SteadyClock(microseconds_now)
+
+    def leases() -> int:
+        return steady() + int(hours.value) * HOUR_MICROSECONDS
+
     async def run() -> int:
         server = Holdfast(
             settings(orders.data, **orders.overrides),
-            lease_clock=lambda: microseconds_now() + hours.value * HOUR_MICROSECONDS,
+            lease_clock=None if orders.own_leases else leases,
         )
         await server.start()
         host, _, port = server.url.partition("://")[2].rpartition(":")
@@ -116,11 +134,14 @@ class Server:
     data: Path
     overrides: dict[str, str] = field(default_factory=dict)
     limits: dict[int, int] = field(default_factory=dict)
+    own_leases: bool = False
+    """Whether leases run by the product's own clock, which `pass_time` cannot put forward."""
     kills: int = 0
     host: str = ""
     port: int = 0
     process: BaseProcess | None = None
     _hours: Any = field(default_factory=lambda: _FORKS.Value("q", 0, lock=False))
+    _jump: Any = field(default_factory=lambda: _FORKS.Value("q", 0, lock=False))
     _effects: Any = field(default_factory=lambda: _FORKS.Value("q", 0, lock=False))
 
     def start(self, plan: str = "", *, disk: str = "") -> None:
@@ -128,8 +149,8 @@ class Server:
         _ready()
         ours, theirs = _FORKS.Pipe(duplex=False)
         self._effects.value = 0
-        orders = _Orders(self.data, plan, disk, self.limits, self.overrides)
-        arguments = (theirs, orders, self._hours, self._effects)
+        orders = _Orders(self.data, plan, disk, self.own_leases, self.limits, self.overrides)
+        arguments = (theirs, orders, self._hours, self._effects, self._jump)
         self.process = _FORKS.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -152,6 +173,10 @@ class Server:
     def pass_time(self, hours: int) -> None:
         """Let hours pass, for leases."""
         self._hours.value += hours
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the server's clock be ahead by so much, or behind."""
+        self._jump.value = seconds
 
     @property
     def effects(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from images import OCI_CONFIG, Image, image, index, sha256
@@ -67,6 +68,8 @@ class User:
     host: str
     port: int
     sent: int = 0
+    ahead_seconds: float = 0.0
+    """By how much the server's clock is ahead of ours: signatures bear its time."""
     on_progress: Callable[[str, int], None] = lambda _upload, _bytes: None
     """Hears what each PATCH told."""
     _oci: Client = field(init=False)
@@ -74,7 +77,9 @@ class User:
 
     def __post_init__(self) -> None:
         self._oci = Client(self.host, self.port, basic(KEY_ID, SECRET))
-        self._api = Api(cast("RunningServer", self))
+        self._api = Api(
+            cast("RunningServer", self), now=lambda: datetime.now(UTC) + timedelta(seconds=self.ahead_seconds)
+        )
 
     def anonymous(self) -> Client:
         """Return a client without credentials: those of the API are in its signatures."""
@@ -145,6 +150,14 @@ class User:
                 raise Violation(msg)
             location = patched.headers["Location"]
         return (self.http("PUT", f"{location}?digest={op.digest}", content[-10:]).status,)
+
+    def _push_wrong(self, op: Op) -> Answer:
+        content = BLOBS[op.digest][:-1] + b"!"
+        begun = self.http("POST", f"/v2/{op.repository}/blobs/uploads/")
+        if begun.status != 202:
+            return (begun.status,)
+        self.http("PATCH", begun.headers["Location"], content[:1_000])
+        return (self.http("PUT", f"{begun.headers['Location']}?digest={op.digest}", content[1_000:]).status,)
 
     def _mount(self, op: Op) -> Answer:
         path = f"/v2/{op.repository}/blobs/uploads/?mount={op.digest}&from={op.source}"
@@ -274,7 +287,16 @@ def day(chance: random.Random) -> list[Op]:
     return [
         Op("create", first, mode=mode, filters=filters),
         Op("create", second, mode="MUTABLE"),
+        Op("push_wrong", first, shared),
         *parts_of(first, both, "parts"),
+        Op("push_wrong", first, sha256(LAYERS[3])),
+        Op("push_blob", second, sha256(LAYERS[1])),
+        Op("pass_time", hours=15),
+        Op("collect"),
+        Op("head_blob", second, sha256(LAYERS[1])),
+        Op("pass_time", hours=15),
+        Op("collect"),
+        Op("get_blob", second, sha256(LAYERS[1])),
         Op("put", first, both, ("v1",)),
         Op("put", first, grown, ("v1",), how=chance.choice(("", "ecr", "query"))),
         Op("put", first, one, ("v2", "dev-1")),
@@ -283,13 +305,20 @@ def day(chance: random.Random) -> list[Op]:
         Op("mount", second, shared, source=first),
         Op("mount", second, sha256(_CONFIG), source=first),
         Op("put", second, one, ("v1",)),
+        Op("get", second, tags=("v1",)),
+        Op("get", second, tags=("v1",)),
         *parts_of(second, other),
         Op("put", second, other, ("v1",)),
+        Op("get", second, tags=("v1",)),
+        Op("tags", second),
         Op("mode", second, mode="IMMUTABLE"),
         Op("put", second, one, ("v1",)),
         Op("delete_tag", first, tags=("v2",)),
         Op("put", first, grown, ("v2",)),
         Op("put", first, one, ("v2",)),
+        Op("delete_manifest", first, both),
+        Op("put", first, both, ("v1",)),
+        Op("put", first, one, ("v1",)),
         Op("delete_manifest", first, both),
         Op("delete_manifest", second, other),
         Op("put", second, one, ("v1",)),
@@ -313,6 +342,7 @@ _OFTEN = {
     "mode": 1,
     "delete_repository": 1,
     "push_blob": 1,
+    "push_wrong": 1,
     "mount": 1,
     "head_blob": 1,
     "get_blob": 1,
@@ -333,7 +363,7 @@ def any_op(chance: random.Random) -> Op:
     repository = chance.choice(REPOSITORIES)
     mode, filters = chance.choice(MODES)
     tags = tuple(chance.sample(TAGS, 1 if kind != "put" else chance.choice((0, 1, 1, 1, 2))))
-    about_blob = kind in {"push_blob", "mount", "head_blob", "get_blob", "delete_blob"}
+    about_blob = kind in {"push_blob", "push_wrong", "mount", "head_blob", "get_blob", "delete_blob"}
     return Op(
         kind,
         repository,

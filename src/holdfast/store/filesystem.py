@@ -248,9 +248,7 @@ class FilesystemBlobs:
     async def delete(self, digest: Digest, generation: str) -> None:
         """Delete a blob that no database row names any more."""
         self._verified.pop((digest, generation), None)
-        reach("blob.before-delete")
-        await self._in_thread(_unlink, self._blob_path(digest, generation))
-        reach("blob.after-delete")
+        await self._in_thread(_delete, self._blob_path(digest, generation))
 
     def verified(self, digest: Digest, generation: str, *, intact: bool) -> None:
         """Note what a verification found; a damaged file is set aside, so that it is never served again."""
@@ -461,6 +459,12 @@ def set_aside(root: Path, digest: Digest, generation: str) -> None:
     path = blob_path(root, digest, generation)
     with contextlib.suppress(FileNotFoundError):
         os.rename(path, root / "quarantine" / os.path.basename(path))
+
+
+def _delete(path: str) -> None:
+    reach("blob.before-delete")
+    _unlink(path)
+    reach("blob.after-delete")
 
 
 def _unlink(path: str | Path) -> None:

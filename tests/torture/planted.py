@@ -1,0 +1,323 @@
+"""Planted bugs: each turns the suite red, or the suite proves nothing.
+
+`make planted` takes a copy of the source, plants one bug at a time in it, runs what must notice, and demands that it
+does. A bug is a substitution of text; when its text is no longer found, the table has to be mended, and says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from torture.model import Violation
+from torture.part import memory_folder
+
+if TYPE_CHECKING:
+    from torture.part import Round
+
+ROOT: Final = Path(__file__).parents[2]
+COPIED: Final = ("src", "tests", "pyproject.toml", "requirements")
+SEED: Final = 1
+LIMIT_SECONDS: Final = 300
+BROKEN: Final = ("NameError", "ImportError", "AttributeError", "TypeError", "SyntaxError", "UnboundLocalError")
+"""Signs of a bug that is planted badly: it breaks the program instead of a promise."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug, how it is planted, and who must notice."""
+
+    name: str
+    changes: tuple[tuple[str, str, str], ...]
+    """File below src/holdfast, the text there, the text instead."""
+    part: str = ""
+    """The part of the battery that must turn red, in its short form."""
+    tests: tuple[str, ...] = ()
+    """Or the tests that must."""
+
+
+_SQLITE = "store/sqlite.py"
+_FILES = "store/filesystem.py"
+_STAGED = "store/staged_file.py"
+_BINDING = "registry/binding.py"
+_IMAGES = "registry/images.py"
+_SCHEMA = "store/schema/sqlite/0001_foundation.sql"
+_WIRING = "wiring.py"
+
+BUGS: Final = (
+    Bug("synchronous NORMAL", ((_SQLITE, '"synchronous": 2', '"synchronous": 1'),), "power"),
+    Bug(
+        "no fsync of the folder",
+        ((_FILES, '        sync_folder(os.path.dirname(path))\n        reach("blob.after-folder-sync")\n', ""),),
+        "power",
+    ),
+    Bug(
+        "no fsync of the file",
+        ((_FILES, '        staged.sync()\n        reach("blob.after-sync")\n', ""),),
+        "power",
+    ),
+    Bug(
+        "no fsync of an upload's name",
+        ((_FILES, "        if not staged.is_named:\n", "        if False:\n"),),
+        "power",
+    ),
+    Bug(
+        "no lease",
+        (("registry/blobs.py", "        if self.is_leased(blob):\n            return blob\n", "        return blob\n"),),
+        "days",
+    ),
+    Bug(
+        "no generation",
+        (
+            (_FILES, "        generation = secrets.token_hex(8)\n", '        generation = "0"\n'),
+            (
+                _FILES,
+                "        os.link(staged.path, path, follow_symlinks=False)\n",
+                "        with contextlib.suppress(FileExistsError):\n"
+                "            os.link(staged.path, path, follow_symlinks=False)\n",
+            ),
+        ),
+        "interleave",
+    ),
+    Bug(
+        "check, then act on a tag",
+        (
+            (
+                _IMAGES,
+                "        is_new, outcome = await self._database.write(job)\n        if outcome.refusals:",
+                "        from holdfast.registry import binding as b\n"
+                "        found = catalog.repository(self._database, registry.id, repository)\n"
+                "        b.SEEN[id(manifest)] = {\n"
+                "            tag: bindings.live(self._database, found.id, tag) if found else None for tag in tags\n"
+                "        }\n"
+                "        is_new, outcome = await self._database.write(job)\n"
+                "        if outcome.refusals:",
+            ),
+            (
+                _BINDING,
+                "    bound = bindings.live(txn, repository.id, tag)\n    tombstone =",
+                "    bound = SEEN[id(manifest)][tag]\n    tombstone =",
+            ),
+            (_BINDING, "def bind_tags(\n", "SEEN: dict[int, dict[str, Any]] = {}\n\n\ndef bind_tags(\n"),
+            (
+                _BINDING,
+                "        raise TagHeld(mutability.refusal_sentence(tag, repository.name))\n",
+                "        return\n",
+            ),
+        ),
+        "histories",
+    ),
+    Bug(
+        "a delete by digest leaves no tombstone",
+        (
+            (
+                _IMAGES,
+                '        unbind(txn, registry, repository, one, act, why="its image was deleted")\n',
+                '        bindings.end(txn, one.id, at=act.at, by=act.caller.arn, cause="deleted")\n',
+            ),
+            (_SCHEMA, "WHERE NEW.end_cause = 'deleted'\n", "WHERE NEW.end_cause = 'never'\n"),
+        ),
+        "days",
+    ),
+    Bug(
+        "a mount asks for no right to the source",
+        (("registry/blobs.py", "readable = [\n            name for name in candidates if self._access.allows("
+          'caller, registry, "ecr:GetDownloadUrlForLayer", name)\n        ]', "readable = candidates"),),
+        tests=("tests/faces/test_oci_access.py", "-k", "mount"),
+    ),
+    Bug(
+        "tombstones are ignored",
+        (
+            (_BINDING, "    if not registry.holds_deleted_tags:\n        tombstone = None\n", "    tombstone = None\n"),
+            (_SCHEMA, "AND t.closed_at IS NULL AND t.digest <> NEW.digest);", "AND t.id < 0);"),
+        ),
+        "days",
+    ),
+    Bug(
+        "the trigger that keeps held tags is dropped",
+        ((_SCHEMA, "WHERE NEW.end_cause = 'moved'\n", "WHERE NEW.end_cause = 'never'\n"),),
+        tests=("tests/store/test_schema_guards.py",),
+    ),
+    Bug(
+        "the entry is written outside the act's transaction",
+        (
+            (_BINDING, "    entries.append(\n        txn,\n        registry.id,\n        kind,\n",
+             "    _later(\n        txn,\n        registry.id,\n        kind,\n"),
+            (_BINDING, "def bind_tags(\n",
+             "LATER: list[Any] = []\n\n\ndef _later(_txn: Any, *values: Any, **more: Any) -> None:\n"
+             "    LATER.append((values, more))\n\n\ndef bind_tags(\n"),
+            (_IMAGES, "        if outcome.refusals:\n            raise",
+             "        from holdfast.registry import binding as b\n        from holdfast.store import entries\n"
+             "        while b.LATER:\n            values, more = b.LATER.pop()\n"
+             "            await self._database.write(lambda txn: entries.append(txn, *values, **more))\n"
+             "        if outcome.refusals:\n            raise"),
+        ),
+        "power",
+    ),
+    Bug(
+        "bytes are not held against their digest",
+        ((_FILES, "        if not staged.hashes_to(digest):\n            return None\n", ""),),
+        "days",
+    ),
+    Bug(
+        "answered before the commit",
+        ((_SQLITE, '        reach("commit.before")\n', '        _deliver(batch)\n        reach("commit.before")\n'),),
+        "interleave",
+    ),
+    Bug(
+        "kept answers outlive a change",
+        ((_WIRING, "return self._database.commits + 2 * self._store.damaged", "return 0"),),
+        "days",
+    ),
+    Bug(
+        "leases by the clock of the wall",
+        ((_WIRING, "(SteadyClock(clock) if clock is microseconds_now else clock)", "clock"),),
+        "clock",
+    ),
+    Bug(
+        "a failed fsync is passed over",
+        ((_STAGED, "            os.fsync(self._descriptor)\n",
+          "            with contextlib.suppress(OSError):\n                os.fsync(self._descriptor)\n"),),
+        tests=("tests/store/test_filesystem.py", "-k", "sync_that_fails"),
+    ),
+    Bug(
+        "damaged blobs are served to their end",
+        ((_FILES, "        if not intact:\n            raise BlobCorrupt(str(self.digest))\n", ""),),
+        tests=("tests/store/test_filesystem.py", "-k", "damaged"),
+    ),
+    Bug(
+        "two servers on one data directory",
+        (("store/data_directory.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),),
+        tests=("tests/store/test_sqlite.py", "-k", "second_server"),
+    ),
+    Bug(
+        "the folders are not synced at the start",
+        ((_FILES, '            sync_folder(self._root / "blobs" / algorithm)\n', "            pass\n"),),
+        tests=("tests/store/test_filesystem.py", "-k", "folders_are_synced"),
+    ),
+    Bug(
+        "half a seal key after a start that was cut off",
+        (("registry/seal.py", '    new = path.with_name(path.name + ".new")\n', "    new = path\n"),
+         ("registry/seal.py", "        os.link(new, path)\n    new.unlink()\n", "        pass\n"),
+         ("registry/seal.py", "        file.write(Fernet", '        reach("start.seal-written")\n        file.write(Fernet')),
+        "failpoints",
+    ),
+)  # fmt: skip
+"""A new promise brings a bug that breaks it."""
+
+
+class NotPlanted(Exception):
+    """The text that a bug changes is not there: mend the table."""
+
+
+def plant(bug: Bug, source: Path) -> None:
+    """Plant a bug in a copy of the source."""
+    for file, text, instead in bug.changes:
+        path = source / "holdfast" / file
+        content = path.read_text("utf-8")
+        if content.count(text) != 1:
+            msg = f"planted bug {bug.name!r}: in {file} this text stands {content.count(text)} times, not once:\n{text}"
+            raise NotPlanted(msg)
+        path.write_text(content.replace(text, instead), "utf-8")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a bug."""
+
+    bug: Bug
+    by: str
+    caught: bool
+    seconds: float
+    said: str
+
+
+def prove(bug: Bug) -> Outcome:
+    """Plant a bug in a copy and run what must notice it."""
+    began = time.monotonic()
+    copy = Path(tempfile.mkdtemp(prefix="holdfast-planted-", dir=memory_folder()))
+    try:
+        for name in COPIED:
+            where = ROOT / name
+            if where.is_dir():
+                shutil.copytree(where, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            else:
+                shutil.copy(where, copy / name)
+        plant(bug, copy / "src")
+        caught, said = _run(bug, copy)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+    by = bug.part or Path(bug.tests[0]).name
+    return Outcome(bug, by, caught, time.monotonic() - began, said)
+
+
+def _run(bug: Bug, copy: Path) -> tuple[bool, str]:
+    """Run the judge; a judge that could not judge, as what is planted does not even start, has caught nothing."""
+    part = ("torture", "--only", bug.part, "--seed", str(SEED), "--once", "--short")
+    tests = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--basetemp", f"{copy}/basetemp", *bug.tests)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *(part if bug.part else tests)],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": f"{copy}/src:{copy}/tests", "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"it took longer than {LIMIT_SECONDS} s"
+    said = done.stdout + done.stderr
+    broken = any(word in said for word in BROKEN)
+    return done.returncode == 1 and ("RED: " if bug.part else "FAILED ") in said and not broken, said[-3_000:]
+
+
+def all_caught(given: Round) -> None:
+    """Prove all bugs in the long form, the ones that chance picks in the short. Raises Violation for one not caught."""
+    wanted = BUGS if given.long else given.chance.sample(BUGS, 3)
+    for bug in wanted:
+        outcome = prove(bug)
+        given.tally.runs += 1
+        given.tally.kills += 1
+        if not outcome.caught:
+            msg = f"the planted bug {bug.name!r} was not caught by {outcome.by}:\n{outcome.said}"
+            raise Violation(msg)
+
+
+def main() -> int:
+    """Prove the bugs that are asked for, all by default, and print a table; 1 when one was not caught."""
+    parser = argparse.ArgumentParser(prog="make planted", description=__doc__)
+    parser.add_argument("--only", help="bugs whose name has this in it")
+    parser.add_argument("--json", action="store_true", help="the table for programs")
+    asked = parser.parse_args()
+    outcomes = []
+    for bug in BUGS:
+        if asked.only and asked.only not in bug.name:
+            continue
+        outcome = prove(bug)
+        outcomes.append(outcome)
+        if not asked.json:
+            verdict = "caught" if outcome.caught else "NOT CAUGHT"
+            print(f"{verdict:10} {bug.name:52} by {outcome.by:28} {outcome.seconds:6.1f} s", flush=True)
+            if not outcome.caught:
+                print(outcome.said, file=sys.stderr)
+    if asked.json:
+        told = [{"bug": one.bug.name, "by": one.by, "caught": one.caught, "seconds": one.seconds} for one in outcomes]
+        print(json.dumps(told))
+    missed = sum(not one.caught for one in outcomes)
+    if not asked.json:
+        print(f"{len(outcomes)} bugs planted, {missed} not caught.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
