@@ -185,8 +185,8 @@ BUGS: Final = (
     ),
     Bug(
         "a failed fsync is passed over",
-        ((_STAGED, "            os.fsync(self._descriptor)\n",
-          "            with contextlib.suppress(OSError):\n                os.fsync(self._descriptor)\n"),),
+        ((_STAGED, "            sync_file(self._descriptor)\n",
+          "            with contextlib.suppress(OSError):\n                sync_file(self._descriptor)\n"),),
         tests=("tests/store/test_filesystem.py", "-k", "sync_that_fails"),
     ),
     Bug(
@@ -196,7 +196,8 @@ BUGS: Final = (
     ),
     Bug(
         "two servers on one data directory",
-        (("store/data_directory.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),),
+        (("store/data_directory.py", "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        except OSError:\n            os.close",
+          "            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)\n        except OSError:\n            os.close"),),
         tests=("tests/store/test_sqlite.py", "-k", "second_server"),
     ),
     Bug(

@@ -112,7 +112,8 @@ class _Tree:
             case "create":
                 self._name(path, _File())
             case "write" | "truncate":
-                self.names[path].since.append(event)
+                if path in self.names:
+                    self.names[path].since.append(event)
             case "sync" if path in self.names:
                 self.names[path].synced()
                 if "holdfast.db" in path:  # SQLite syncs the folder with a new log, below the seam

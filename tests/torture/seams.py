@@ -1,4 +1,4 @@
-"""The two seams at which Holdfast meets a disk, watched: the calls of the blob store, and SQLite's VFS.
+"""The two seams at which Holdfast meets a disk, watched: its calls of the operating system, and SQLite's VFS.
 
 Every effect (a file made, bytes written, a sync, a link, an unlink, a truncation) passes through one `Disk.effect`,
 where a subclass may write it down, or let it fail before or after it took place.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
-
-from holdfast.registry import seal
-from holdfast.store import filesystem, staged_file, syncing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +38,11 @@ class Disk:
     def installed(self) -> Iterator[None]:
         """Put this disk under everything that is opened in the block."""
         vfs = _VFS(self)
-        modules: tuple[Any, ...] = (filesystem, staged_file, syncing, seal)
+        modules: list[Any] = [
+            module
+            for name, module in sys.modules.items()
+            if name.startswith(("holdfast.store.", "holdfast.registry.")) and getattr(module, "os", None) is os
+        ]
         watched = _System(self)
         try:
             for module in modules:
@@ -53,7 +55,7 @@ class Disk:
 
 
 class _System:
-    """The module `os`, as the blob store sees it."""
+    """The module `os`, as Holdfast sees it."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
