@@ -38,49 +38,46 @@ class Bug:
 
     name: str
     changes: tuple[tuple[str, str, str], ...]
-    """File below src/holdfast, the text there, the text instead."""
+    """Files below src/holdfast, the text that stands once in all of them, the text instead."""
     part: str = ""
     """The part of the battery that must turn red, in its short form."""
     tests: tuple[str, ...] = ()
     """Or the tests that must."""
 
 
-_SQLITE = "store/sqlite.py"
-_FILES = "store/filesystem.py"
-_STAGED = "store/staged_file.py"
-_BINDING = "registry/binding.py"
-_IMAGES = "registry/images.py"
+_STORE = "store/*.py"
+_RULES = "registry/*.py"
 _SCHEMA = "store/schema/sqlite/0001_foundation.sql"
 _WIRING = "wiring.py"
 
 BUGS: Final = (
-    Bug("synchronous NORMAL", ((_SQLITE, '"synchronous": 2', '"synchronous": 1'),), "power"),
+    Bug("synchronous NORMAL", ((_STORE, '"synchronous": 2', '"synchronous": 1'),), "power"),
     Bug(
         "no fsync of the folder",
-        ((_FILES, '        sync_folder(os.path.dirname(path))\n        reach("blob.after-folder-sync")\n', ""),),
+        ((_STORE, '        sync_folder(os.path.dirname(path))\n        reach("blob.after-folder-sync")\n', ""),),
         "power",
     ),
     Bug(
         "no fsync of the file",
-        ((_FILES, '        staged.sync()\n        reach("blob.after-sync")\n', ""),),
+        ((_STORE, '        staged.sync()\n        reach("blob.after-sync")\n', ""),),
         "power",
     ),
     Bug(
         "no fsync of an upload's name",
-        ((_FILES, "        if not staged.is_named:\n", "        if False:\n"),),
+        ((_STORE, "        if not staged.is_named:\n", "        if False:\n"),),
         "power",
     ),
     Bug(
         "no lease",
-        (("registry/blobs.py", "        if self.is_leased(blob):\n            return blob\n", "        return blob\n"),),
+        ((_RULES, "        if self.is_leased(blob):\n            return blob\n", "        return blob\n"),),
         "days",
     ),
     Bug(
         "no generation",
         (
-            (_FILES, "        generation = secrets.token_hex(8)\n", '        generation = "0"\n'),
+            (_STORE, "        generation = secrets.token_hex(8)\n", '        generation = "0"\n'),
             (
-                _FILES,
+                _STORE,
                 "        os.link(staged.path, path, follow_symlinks=False)\n",
                 "        with contextlib.suppress(FileExistsError):\n"
                 "            os.link(staged.path, path, follow_symlinks=False)\n",
@@ -92,7 +89,7 @@ BUGS: Final = (
         "check, then act on a tag",
         (
             (
-                _IMAGES,
+                _RULES,
                 "        is_new, outcome = await self._database.write(job)\n        if outcome.refusals:",
                 "        from holdfast.registry import binding as b\n"
                 "        found = catalog.repository(self._database, registry.id, repository)\n"
@@ -103,13 +100,13 @@ BUGS: Final = (
                 "        if outcome.refusals:",
             ),
             (
-                _BINDING,
+                _RULES,
                 "    bound = bindings.live(txn, repository.id, tag)\n    tombstone =",
                 "    bound = SEEN[id(manifest)][tag]\n    tombstone =",
             ),
-            (_BINDING, "def bind_tags(\n", "SEEN: dict[int, dict[str, Any]] = {}\n\n\ndef bind_tags(\n"),
+            (_RULES, "def bind_tags(\n", "SEEN: dict[int, dict[str, Any]] = {}\n\n\ndef bind_tags(\n"),
             (
-                _BINDING,
+                _RULES,
                 "        raise TagHeld(mutability.refusal_sentence(tag, repository.name))\n",
                 "        return\n",
             ),
@@ -120,8 +117,8 @@ BUGS: Final = (
         "a delete by digest leaves no tombstone",
         (
             (
-                _IMAGES,
-                '        unbind(txn, registry, repository, one, act, why="its image was deleted")\n',
+                _RULES,
+                '        unbind(txn, registry, repository, one, act, why=why)\n',
                 '        bindings.end(txn, one.id, at=act.at, by=act.caller.arn, cause="deleted")\n',
             ),
             (_SCHEMA, "WHERE NEW.end_cause = 'deleted'\n", "WHERE NEW.end_cause = 'never'\n"),
@@ -130,14 +127,14 @@ BUGS: Final = (
     ),
     Bug(
         "a mount asks for no right to the source",
-        (("registry/blobs.py", "readable = [\n            name for name in candidates if self._access.allows("
+        ((_RULES, "readable = [\n            name for name in candidates if self._access.allows("
           'caller, registry, "ecr:GetDownloadUrlForLayer", name)\n        ]', "readable = candidates"),),
         tests=("tests/faces/test_oci_access.py", "-k", "mount"),
     ),
     Bug(
         "tombstones are ignored",
         (
-            (_BINDING, "    if not registry.holds_deleted_tags:\n        tombstone = None\n", "    tombstone = None\n"),
+            (_RULES, "    if not registry.holds_deleted_tags:\n        tombstone = None\n", "    tombstone = None\n"),
             (_SCHEMA, "AND t.closed_at IS NULL AND t.digest <> NEW.digest);", "AND t.id < 0);"),
         ),
         "days",
@@ -150,12 +147,12 @@ BUGS: Final = (
     Bug(
         "the entry is written outside the act's transaction",
         (
-            (_BINDING, "    entries.append(\n        txn,\n        registry.id,\n        kind,\n",
+            (_RULES, "    entries.append(\n        txn,\n        registry.id,\n        kind,\n",
              "    _later(\n        txn,\n        registry.id,\n        kind,\n"),
-            (_BINDING, "def bind_tags(\n",
+            (_RULES, "def bind_tags(\n",
              "LATER: list[Any] = []\n\n\ndef _later(_txn: Any, *values: Any, **more: Any) -> None:\n"
              "    LATER.append((values, more))\n\n\ndef bind_tags(\n"),
-            (_IMAGES, "        if outcome.refusals:\n            raise",
+            (_RULES, "        if outcome.refusals:\n            raise",
              "        from holdfast.registry import binding as b\n        from holdfast.store import entries\n"
              "        while b.LATER:\n            values, more = b.LATER.pop()\n"
              "            await self._database.write(lambda txn: entries.append(txn, *values, **more))\n"
@@ -165,12 +162,12 @@ BUGS: Final = (
     ),
     Bug(
         "bytes are not held against their digest",
-        ((_FILES, "        if not staged.hashes_to(digest):\n            return None\n", ""),),
+        ((_STORE, "        if not staged.hashes_to(digest):\n            return None\n", ""),),
         "days",
     ),
     Bug(
         "answered before the commit",
-        ((_SQLITE, '        reach("commit.before")\n', '        _deliver(batch)\n        reach("commit.before")\n'),),
+        ((_STORE, '        reach("commit.before")\n', '        _deliver(batch)\n        reach("commit.before")\n'),),
         "interleave",
     ),
     Bug(
@@ -185,31 +182,31 @@ BUGS: Final = (
     ),
     Bug(
         "a failed fsync is passed over",
-        ((_STAGED, "            sync_file(self._descriptor)\n",
+        ((_STORE, "            sync_file(self._descriptor)\n",
           "            with contextlib.suppress(OSError):\n                sync_file(self._descriptor)\n"),),
         tests=("tests/store/test_filesystem.py", "-k", "sync_that_fails"),
     ),
     Bug(
         "damaged blobs are served to their end",
-        ((_FILES, "        if not intact:\n            raise BlobCorrupt(str(self.digest))\n", ""),),
+        ((_STORE, "        if not intact:\n            raise BlobCorrupt(str(self.digest))\n", ""),),
         tests=("tests/store/test_filesystem.py", "-k", "damaged"),
     ),
     Bug(
         "two servers on one data directory",
-        (("store/data_directory.py", "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        except OSError:\n            os.close",
+        ((_STORE, "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        except OSError:\n            os.close",
           "            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)\n        except OSError:\n            os.close"),),
         tests=("tests/store/test_sqlite.py", "-k", "second_server"),
     ),
     Bug(
         "the folders are not synced at the start",
-        ((_FILES, '            sync_folder(self._root / "blobs" / algorithm)\n', "            pass\n"),),
+        ((_STORE, '            sync_folder(self._root / "blobs" / algorithm)\n', "            pass\n"),),
         tests=("tests/store/test_filesystem.py", "-k", "folders_are_synced"),
     ),
     Bug(
         "half a seal key after a start that was cut off",
-        (("registry/seal.py", '    new = path.with_name(path.name + ".new")\n', "    new = path\n"),
-         ("registry/seal.py", "        os.link(new, path)\n    new.unlink()\n", "        pass\n"),
-         ("registry/seal.py", "        file.write(Fernet", '        reach("start.seal-written")\n        file.write(Fernet')),
+        ((_RULES, '    new = path.with_name(path.name + ".new")\n', "    new = path\n"),
+         (_RULES, "        os.link(new, path)\n    new.unlink()\n", "        pass\n"),
+         (_RULES, "        file.write(Fernet", '        reach("start.seal-written")\n        file.write(Fernet')),
         "failpoints",
     ),
 )  # fmt: skip
@@ -222,13 +219,15 @@ class NotPlanted(Exception):
 
 def plant(bug: Bug, source: Path) -> None:
     """Plant a bug in a copy of the source."""
-    for file, text, instead in bug.changes:
-        path = source / "holdfast" / file
-        content = path.read_text("utf-8")
-        if content.count(text) != 1:
-            msg = f"planted bug {bug.name!r}: in {file} this text stands {content.count(text)} times, not once:\n{text}"
+    for files, text, instead in bug.changes:
+        found = [(path, path.read_text("utf-8")) for path in sorted((source / "holdfast").glob(files))]
+        count = sum(content.count(text) for _, content in found)
+        if count != 1:
+            msg = f"planted bug {bug.name!r}: in {files} this text stands {count} times, not once:\n{text}"
             raise NotPlanted(msg)
-        path.write_text(content.replace(text, instead), "utf-8")
+        for path, content in found:
+            if text in content:
+                path.write_text(content.replace(text, instead), "utf-8")
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,10 @@ def copy(tmp_path: Path) -> Path:
     return shutil.copytree(ROOT / "src", tmp_path / "src")
 
 
-def test_every_bug_can_be_planted(tmp_path: Path) -> None:
-    for number, bug in enumerate(BUGS):
-        for file in {file for file, _, _ in bug.changes}:
-            target = tmp_path / f"{number}" / "holdfast" / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / "src" / "holdfast" / file, target)
-        plant(bug, tmp_path / f"{number}")
-        assert bug.part or bug.tests
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_every_bug_can_be_planted(copy: Path, bug: Bug) -> None:
+    plant(bug, copy)
+    assert bug.part or bug.tests
 
 
 def test_a_bug_whose_text_is_gone_is_told(copy: Path) -> None:
