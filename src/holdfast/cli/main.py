@@ -23,6 +23,7 @@ SECTIONS: Final = {
     "Repositories and tags": ("repo", "tags", "tag", "forget"),
     "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate"),
     "Images": ("push", "pull"),
+    "Other registries": ("upstream", "replication"),
     "Vulnerabilities": ("scan",),
     "People and settings": ("user", "settings", "quota"),
 }
@@ -44,6 +45,8 @@ PLACES: Final = {
     "forget": "holdfast.cli.tag:forget",
     "push": "holdfast.cli.image:push",
     "pull": "holdfast.cli.image:pull",
+    "upstream": "holdfast.cli.upstream:upstream",
+    "replication": "holdfast.cli.replication:replication",
     "scan": "holdfast.cli.scan:scan",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",

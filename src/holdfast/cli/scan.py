@@ -39,7 +39,7 @@ _FORMATS: Final = {
     },
 )
 def scan() -> None:
-    """Load reports of scanners, and show what is known about images."""
+    """Load reports of scanners, and show what they found."""
 
 
 @scan.command(cls=TeachingCommand, sections={"Reports": _FORMATS})

@@ -19,8 +19,8 @@ MAX_RULES: Final = 25
 MAX_DESTINATIONS: Final = 25
 """Different destinations over all rules. Source: Amazon ECR service quotas."""
 
-MAX_ATTEMPTS: Final = 12
-"""Of one replication: with the pauses below about nine hours, then it is FAILED."""
+MAX_ATTEMPTS: Final = 34
+"""Of one replication: with the pauses below about a day, then it is FAILED."""
 
 FIRST_PAUSE_SECONDS: Final = 5
 LONGEST_PAUSE_SECONDS: Final = 3_600
