@@ -192,6 +192,15 @@ class Holdfast:
         may_read = partial(_require_metrics, settings.metrics, access, registry)
         operations = OperationsFace(self._metrics, self._problems, self._write_problems, may_read=may_read)
         handler = self._outermost(failpoints.before_answers(_router(oci, ecr, operations)))
+        await self._listen(handler)
+        scrubbing = self._scrub.run(self._unclean_since, self._settle)
+        works = (self._collect(), self._watch_room(), scrubbing, self.pulls.run(), self.storage_classes.run())
+        self._background = [asyncio.create_task(work) for work in works]
+        flowing.start()
+
+    async def _listen(self, handler: Handler) -> None:
+        """Begin to answer."""
+        settings = self.settings
         self._server = Server()
         await self._server.start(
             handler,
@@ -201,10 +210,6 @@ class Holdfast:
             limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
             on_request_done=self._on_request_done,
         )
-        scrubbing = self._scrub.run(self._unclean_since, self._settle)
-        works = (self._collect(), self._watch_room(), scrubbing, self.pulls.run(), self.storage_classes.run())
-        self._background = [asyncio.create_task(work) for work in works]
-        flowing.start()
 
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
         """Take the data directory and open what lies in it."""
