@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SECTIONS: Final = {
     "Server": ("serve", "demo", "gc"),
-    "Repositories and tags": ("repo", "tags", "tag", "forget"),
+    "Repositories and tags": ("repo", "tags", "tag", "forget", "apply"),
     "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate"),
     "Images": ("push", "pull"),
     "Other registries": ("upstream", "replication"),
@@ -40,6 +40,7 @@ PLACES: Final = {
     "scrub": "holdfast.cli.scrub:scrub",
     "fsck": "holdfast.cli.fsck:fsck",
     "repo": "holdfast.cli.repo:repo",
+    "apply": "holdfast.cli.apply:apply",
     "tags": "holdfast.cli.tags:tags",
     "tag": "holdfast.cli.tag:tag",
     "forget": "holdfast.cli.tag:forget",

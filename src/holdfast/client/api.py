@@ -97,6 +97,7 @@ class API:
         with _wrapped():
             session = session_of(profile)
             region = region or session.get_config_variable("region") or DEFAULT_REGION
+            self.region: str = region
             self.ca_bundle: str | None = session.get_config_variable("ca_bundle") or None
         self._endpoint = endpoint
         self._make = functools.partial(
@@ -113,6 +114,18 @@ class API:
         """Call an operation of Amazon ECR, by its name in snake case."""
         with _wrapped():
             return self._checked(getattr(self._client("ecr"), operation)(**parameters))
+
+    def check(self, operation: str, **parameters: Any) -> None:  # noqa: ANN401 - shapes of the model
+        """Check the parameters of an operation of Amazon ECR, and send nothing. Raises CallInvalid."""
+        from botocore.exceptions import ParamValidationError  # noqa: PLC0415 - as above
+        from botocore.validate import ParamValidator  # noqa: PLC0415 - as above
+
+        with _wrapped():
+            client = self._client("ecr")
+            name = client.meta.method_to_api_mapping[operation]
+            found = ParamValidator().validate(parameters, client.meta.service_model.operation_model(name).input_shape)
+            if found.has_errors():
+                raise ParamValidationError(report=f"{name}: {found.generate_report()}")
 
     def holdfast(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Holdfast's own, by its name in snake case."""
