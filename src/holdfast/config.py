@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.core.forwarding import Networks
 
 PREFIX: Final = "HOLDFAST_"
+_REGION: Final = "[a-z]{2}(-[a-z]+)+-[0-9]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Settings:
     data: Path
     account_id: str
     region: str
+    registries: tuple[tuple[str, str], ...]
     bootstrap_access_key_id: str | None
     bootstrap_secret_access_key: str | None
     tls_cert: Path | None
@@ -102,6 +104,14 @@ def _yes_or_no(value: str) -> bool:
     return value == "yes"
 
 
+def _places(value: str) -> tuple[tuple[str, str], ...]:
+    places = [place.strip() for place in value.split(",") if place.strip()]
+    if not all(re.fullmatch(rf"[0-9]{{12}}/{_REGION}", place, re.ASCII) for place in places):
+        msg = "a list of ACCOUNT/REGION, such as 111122223333/eu-central-1,111122223333/us-east-1"
+        raise ValueError(msg)
+    return tuple((account, region) for account, _, region in (place.partition("/") for place in places))
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     return _matching("|".join(allowed), "one of " + ", ".join(allowed))
 
@@ -119,8 +129,14 @@ TABLE: Final = (
     Setting(
         "region",
         "us-east-1",
-        _matching("[a-z]{2}(-[a-z]+)+-[0-9]", "the name of a region, like eu-central-1"),
+        _matching(_REGION, "the name of a region, like eu-central-1"),
         "Region of the default registry.",
+    ),
+    Setting(
+        "registries",
+        "",
+        _places,
+        "Further registries to make at the start, by commas: ACCOUNT/REGION. One that was made once stays.",
     ),
     Setting(
         "bootstrap_access_key_id",

@@ -14,6 +14,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from holdfast.client import issuer
 from holdfast.core.errors import ConfigurationInvalid, DatabaseBusy, ReadOnly, StorageFailed, StorageFull
 from holdfast.core.forwarding import is_trusted, networks
 from holdfast.core.mutability import MutabilitySettings, TagMutability
@@ -26,6 +27,8 @@ from holdfast.faces.kept_answers import KeptAnswers
 from holdfast.faces.oci import ERRORS, OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
+from holdfast.faces.signatures import connection_of
+from holdfast.faces.sts import STSFace
 from holdfast.faces.tracing import Tracing
 from holdfast.outbound import Outbound
 from holdfast.registry.access import Access
@@ -34,23 +37,28 @@ from holdfast.registry.blobs import Blobs
 from holdfast.registry.flows import Flows
 from holdfast.registry.gate import SETTING, Gate, GatedDatabase, Mode
 from holdfast.registry.history import History
+from holdfast.registry.identities import Identities
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
+from holdfast.registry.oidc import IdentityTokens
+from holdfast.registry.organizations import Organizations
 from holdfast.registry.principals import Principals
 from holdfast.registry.pulls import Pulls
 from holdfast.registry.quotas import Quotas
 from holdfast.registry.rates import RateLimits
-from holdfast.registry.registries import Registries
+from holdfast.registry.registries import Registries, found_server
 from holdfast.registry.repositories import Repositories
+from holdfast.registry.resource_policies import RepositoryPolicy, ResourcePolicies
 from holdfast.registry.scanning import Scanning
 from holdfast.registry.scrub import Scrub
 from holdfast.registry.seal import Seal
+from holdfast.registry.sessions import Sessions
 from holdfast.registry.signing import Signing
 from holdfast.registry.storage_class import StorageClasses
 from holdfast.registry.templates import Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
-from holdfast.store import catalog, content, entries, failpoints, flows, replications, usage
+from holdfast.store import content, entries, failpoints, flows, replications, usage
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
 from holdfast.store.reserve import Reserve
@@ -132,21 +140,19 @@ class Holdfast:
         raw, gate = self._open(settings)
         seal = Seal.at(self._directory.seal_key)
         clock, leases = self._clock, self._lease_clock
-        registry = await raw.write(
-            lambda txn: catalog.ensure_registry(txn, settings.account_id, settings.region, clock())
-        )
+        places = [(settings.account_id, settings.region), *settings.registries]
+        registry = await raw.write(lambda txn: found_server(txn, places, clock()))
         rates = self._rates = RateLimits(leases, settings.requests_per_second, settings.stranger_requests_per_second)
-        access = Access(self._database, seal, clock, rates=rates)
+        access = Access(self._database, seal, clock, management=settings.account_id, rates=rates)
         registries = Registries(self._database, access, registry, clock)
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
-        templates = Templates(self._database, access, clock)
+        templates = Templates(self._database, access, clock, {"repositoryPolicy": RepositoryPolicy()})
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
         self.pulls = Pulls(self._database, access, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
         images = Images(self._database, access, repositories, clock, is_there=blobs.is_there, pulls=self.pulls)
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
-        principals = Principals(self._database, access, clock)
         self._scrub = self._made_scrub(raw, access)
         self.upkeep = Upkeep(
             raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
@@ -174,7 +180,10 @@ class Holdfast:
                 uploads=self._uploads,
                 pulls=self.pulls,
                 storage_classes=self.storage_classes,
-                principals=principals,
+                principals=Principals(self._database, access, clock),
+                identities=Identities(self._database, access, clock),
+                organizations=Organizations(self._database, access, clock),
+                policies=ResourcePolicies(self._database, access, clock),
                 history=History(self._database, access),
                 upkeep=self.upkeep,
                 templates=templates,
@@ -191,7 +200,8 @@ class Holdfast:
         )
         may_read = partial(_require_metrics, settings.metrics, access, registry)
         operations = OperationsFace(self._metrics, self._problems, self._write_problems, may_read=may_read)
-        handler = self._outermost(failpoints.before_answers(_router(oci, ecr, operations)))
+        sts = self._made_sts(access, registries, seal)
+        handler = self._outermost(failpoints.before_answers(_router(oci, ecr, sts, operations)))
         await self._listen(handler)
         scrubbing = self._scrub.run(self._unclean_since, self._settle)
         works = (self._collect(), self._watch_room(), scrubbing, self.pulls.run(), self.storage_classes.run())
@@ -210,6 +220,11 @@ class Holdfast:
             limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
             on_request_done=self._on_request_done,
         )
+
+    def _made_sts(self, access: Access, registries: Registries, seal: Seal) -> STSFace:
+        tokens = IdentityTokens(self._database, self._clock, issuer.fetch)
+        sessions = Sessions(self._database, access, registries, tokens, seal, self._clock)
+        return STSFace(access, registries, sessions, self._clock)
 
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
         """Take the data directory and open what lies in it."""
@@ -410,13 +425,14 @@ class Holdfast:
                 await asyncio.to_thread(self._reserve.make)
 
 
-def _router(oci: OCIFace, ecr: ECRFace, operations: OperationsFace) -> Handler:
+def _router(oci: OCIFace, ecr: ECRFace, sts: STSFace, operations: OperationsFace) -> Handler:
     async def answer(request: Request) -> Response:
         path = request.path
         if path.startswith("/v2/") or path == "/v2":
             return await oci.answer(request)
         if path == "/":
-            return await ecr.answer(request)
+            is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+            return await (sts if is_form and request.method == "POST" else ecr).answer(request)
         if path in _OPERATIONS:
             return await operations.answer(request)
         if path == "/token":
@@ -432,7 +448,7 @@ def _require_metrics(who: str, access: Access, registry: Registry, request: Requ
     """Raise unless this request may read the metrics, by the setting `metrics` or by the right to."""
     if who == "open" or (who == "loopback" and is_trusted(request.peer, _THIS_MACHINE)):
         return
-    caller = access.authenticate(request.headers.get("authorization"), request.peer)
+    caller = access.authenticate(request.headers.get("authorization"), connection_of(request))
     access.require(caller, registry, "holdfast:GetMetrics")
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core import iam
-from holdfast.core.iam import PolicyDocument, PolicyInvalid, Wildcard, decide, denial_message
+from holdfast.core.iam import Decision, PolicyDocument, PolicyInvalid, denial_message
+from holdfast.core.iam.patterns import Wildcard
 
 USER = "arn:aws:iam::123456789012:user/ann"
 APP = "arn:aws:ecr:eu-west-1:123456789012:repository/team/app"
@@ -20,6 +21,11 @@ APP = "arn:aws:ecr:eu-west-1:123456789012:repository/team/app"
 
 def policy(*statements: dict[str, Any], version: str = "2012-10-17") -> PolicyDocument:
     return PolicyDocument.parse({"Version": version, "Statement": list(statements)})
+
+
+def decide(policies: list[PolicyDocument], action: str, resource: str) -> Decision:
+    named = tuple(iam.Policy(f"policy {place}", one) for place, one in enumerate(policies))
+    return iam.decide(iam.Question(action, resource), iam.Layers(identity=named))
 
 
 def allow(action: object = "*", resource: object = "*", **more: object) -> dict[str, Any]:
@@ -116,7 +122,7 @@ GOOD = allow("ecr:PutImage", APP)
         ({"Statement": {**GOOD, "Effect": "allow"}}, "Statement[0].Effect", "must be Allow or Deny"),
         ({"Statement": {**GOOD, "Effect": ["Allow"]}}, "Statement[0].Effect", "must be Allow or Deny"),
         ({"Statement": {"Action": "*", "Resource": "*"}}, "Statement[0].Effect", "must be Allow or Deny"),
-        ({"Statement": [GOOD, {**GOOD, "Condition": {}}]}, "Statement[1].Condition", "is not supported yet"),
+        ({"Statement": [GOOD, {**GOOD, "Condition": []}]}, "Statement[1].Condition", "must be an object"),
         ({"Statement": {**GOOD, "Principal": "*"}}, "Statement[0].Principal", "is not an element of an identity"),
         ({"Statement": {**GOOD, "NotPrincipal": "*"}}, "Statement[0].NotPrincipal", "is not an element"),
         ({"Statement": {**GOOD, "action": "*"}}, "Statement[0].action", "is not an element"),
@@ -145,9 +151,9 @@ GOOD = allow("ecr:PutImage", APP)
         ({"Statement": allow(resource=APP + "x" * 2_048)}, "Statement[0].Resource", "must have 1 to"),
         ({"Statement": allow(resource=[APP + str(n) for n in range(500)])}, "", "is longer than"),
         (
-            {"Version": "2012-10-17", "Statement": deny(resource="arn:aws:ecr:::repository/${aws:username}/*")},
+            {"Version": "2012-10-17", "Statement": deny(resource="arn:aws:ecr:::repository/${aws:username/*")},
             "Statement[0].Resource",
-            "holds a policy variable",
+            "holds a policy variable that does not end",
         ),
     ],
 )

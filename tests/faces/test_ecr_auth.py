@@ -30,7 +30,7 @@ from json_api import (
     refusal,
     repository_arn,
 )
-from running import ACCOUNT, KEY_ID, SECRET, Client, running, settings
+from running import ACCOUNT, KEY_ID, REGION, SECRET, Client, running, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,12 +198,15 @@ IN_A_REPOSITORY: dict[str, dict[str, Any]] = {
     "CompleteLayerUpload": {**UPLOAD, "layerDigests": [ABSENT]},
     "CreateRepository": {},
     "DeleteRepository": {"force": True},
+    "DeleteRepositoryPolicy": {},
     "DescribeImages": {},
     "GetDownloadUrlForLayer": {"layerDigest": ABSENT},
+    "GetRepositoryPolicy": {},
     "InitiateLayerUpload": {},
     "ListImages": {},
     "PutImage": {"imageManifest": "{}", "imageTag": "v1"},
     "PutImageTagMutability": {"imageTagMutability": "MUTABLE"},
+    "SetRepositoryPolicy": {"policyText": "{}"},
     "UploadLayerPart": {**UPLOAD, "partFirstByte": 0, "partLastByte": 2, "layerPartBlob": "AAAA"},
 }
 ON_A_RESOURCE: dict[str, dict[str, Any]] = {
@@ -216,19 +219,57 @@ IN_A_REPOSITORY_OURS: dict[str, dict[str, Any]] = {
     "ListEntries": {},
     "ListTagHistory": {},
 }
+IN_A_REGISTRY: dict[str, dict[str, Any]] = {
+    "DeleteRegistryPolicy": {},
+    "GetAuthorizationToken": {},
+    "GetRegistryPolicy": {},
+    "PutRegistryPolicy": {"policyText": "{}"},
+}
+ON_AN_IDENTITY: dict[str, tuple[str, dict[str, Any]]] = {
+    "AddUserToGroup": ("group/g", {"groupName": "g", "userName": "mallory"}),
+    "AttachPolicy": ("user/mallory", {"identity": "user/mallory", "policyArn": "arn:aws:iam::aws:policy/X"}),
+    "CreateGroup": ("group/g", {"name": "g"}),
+    "CreateRole": ("role/r", {"name": "r", "trustPolicy": "{}"}),
+    "DeleteGroup": ("group/g", {"name": "g"}),
+    "DeleteIdentityProvider": ("oidc-provider/i.example", {"issuer": "https://i.example"}),
+    "DeletePolicy": ("policy/p", {"policyArn": f"arn:aws:iam::{ACCOUNT}:policy/p"}),
+    "DeleteRole": ("role/r", {"name": "r"}),
+    "DetachPolicy": ("user/mallory", {"identity": "user/mallory", "policyArn": "arn:aws:iam::aws:policy/X"}),
+    "ExplainAccess": ("user/mallory", {"principal": "user/mallory", "action": "ecr:PutImage"}),
+    "ListGroups": ("group/*", {}),
+    "ListIdentityProviders": ("oidc-provider/*", {}),
+    "ListPolicies": ("policy/*", {}),
+    "ListRoles": ("role/*", {}),
+    "PutIdentity": ("role/r", {"identity": "role/r", "policies": []}),
+    "PutIdentityProvider": ("oidc-provider/i.example", {"issuer": "https://i.example", "audiences": ["a"]}),
+    "PutPolicy": ("policy/p", {"name": "p", "document": "{}"}),
+    "PutRoleTrust": ("role/r", {"name": "r", "trustPolicy": "{}"}),
+    "RemoveUserFromGroup": ("group/g", {"groupName": "g", "userName": "mallory"}),
+}
 IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
+    "AttachGuardrail": {"name": "g", "targetId": "ou-x"},
     "CollectGarbage": {},
     "CreateAccessKey": {"name": "administrator"},
     "CreatePrincipal": {"name": "mallory", "policies": [policy(allow("*"))]},
+    "CreateRegistry": {"registryId": ACCOUNT, "region": REGION},
+    "CreateUnit": {"name": "u", "parentId": "ou-x"},
     "DeleteAccessKey": {"accessKeyId": KEY_ID},
+    "DeleteGuardrail": {"name": "g"},
     "DeletePrincipal": {"name": "administrator"},
     "GetQuotas": {},
     "DescribeScrub": {},
     "GetReadOnly": {},
+    "DeleteUnit": {"unitId": "ou-x"},
+    "DescribeOrganization": {},
+    "DetachGuardrail": {"name": "g", "targetId": "ou-x"},
     "GetRegistrySettings": {},
+    "ListGuardrails": {},
     "ListPrincipals": {},
     "ListUsage": {},
     "PutQuotas": {"images": 7},
+    "ListRegistries": {},
+    "MoveAccount": {"accountId": ACCOUNT, "unitId": "ou-x"},
+    "PutGuardrail": {"name": "g", "document": "{}"},
     "PutRegistrySettings": {"deletedTags": "free"},
     "SetReadOnly": {"readOnly": False},
     "StartScrub": {},
@@ -243,7 +284,11 @@ def calls(name: str) -> Iterator[tuple[str, dict[str, Any], str, str]]:
     for operation, more in ON_A_RESOURCE.items():
         yield operation, {"resourceArn": arn, **more}, f"ecr:{operation}", arn
     yield "DescribeRepositories", {"repositoryNames": [name]}, "ecr:DescribeRepositories", arn
-    yield "GetAuthorizationToken", {}, "ecr:GetAuthorizationToken", "*"
+    for operation, more in IN_A_REGISTRY.items():
+        yield operation, more, f"ecr:{operation}", "*"
+    for operation, (identity, more) in ON_AN_IDENTITY.items():
+        target = f"{HOLDFAST_TARGET}.{operation}"
+        yield target, more, f"holdfast:{operation}", f"arn:aws:iam::{ACCOUNT}:{identity}"
     for operation, more in IN_A_REPOSITORY_OURS.items():
         target = f"{HOLDFAST_TARGET}.{operation}"
         yield target, {"repositoryName": name, **more}, f"holdfast:{operation}", arn

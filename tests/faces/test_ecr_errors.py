@@ -271,6 +271,7 @@ WRONG: dict[str, list[Any]] = {
     "boolean": ["true", 1, 0, [], {}],
     "list": [1, "a", True, {}, [[[]]]],
     "structure": [1, "a", True, []],
+    "map": [1, "a", True, []],
     "blob": [1, True, [], {}, "A", "AA=A", "\u00e9AAA", "AAA\n", "-_-_", "AB=="],
 }
 
@@ -314,6 +315,9 @@ def in_a_repository(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             parameters |= {"imageManifest": AN_INDEX, "imageTag": "v1"}
         if operation == "ListImageReferrers":
             parameters |= {"subjectId": {"imageDigest": "sha256:" + "0" * 64}}
+        if operation == "SetRepositoryPolicy":
+            allowed = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}
+            parameters |= {"policyText": json.dumps({"Statement": allowed})}
         if operation == "UploadLayerPart":
             parameters |= {"partFirstByte": 0, "partLastByte": 2}
         if "repositoryName" in members:

@@ -22,10 +22,12 @@ REGISTRY = Registry(1, "123456789012", "eu-central-1", "denied", "held")
         ("123456789012.dkr.ecr.eu-central-1.amazonaws.com", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"),
         ("api.ecr.eu-central-1.amazonaws.com", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"),
         ("api.ecr.eu-central-1.example:8443", "123456789012.dkr.ecr.eu-central-1.example:8443"),
-        ("api.ecr.us-east-1.amazonaws.com", "api.ecr.us-east-1.amazonaws.com"),
+        ("api.ecr.us-east-1.amazonaws.com", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"),
+        ("999999999999.dkr.ecr.eu-central-1.example", "123456789012.dkr.ecr.eu-central-1.example"),
     ],
 )
 def test_asked_at_ecrs_api_host_the_registry_is_named_at_its_own(asked: str, named: str) -> None:
-    use = cast("Any", SimpleNamespace(registries=SimpleNamespace(owned_by=lambda _account_id: REGISTRY)))
-    call = Call("X", Request("POST", "/", "", {}, host=asked, scheme="https"), cast("Any", None), {}, use)
+    use = cast("Any", SimpleNamespace(registries=SimpleNamespace(owned_by=lambda *_: REGISTRY, default=REGISTRY)))
+    caller = cast("Any", SimpleNamespace(account_id=REGISTRY.account_id))
+    call = Call("X", Request("POST", "/", "", {}, host=asked, scheme="https"), caller, {}, use)
     assert call.endpoint == f"https://{named}"

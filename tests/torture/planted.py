@@ -118,7 +118,7 @@ BUGS: Final = (
         (
             (
                 _RULES,
-                '        unbind(txn, registry, repository, one, act, why=why)\n',
+                "        unbind(txn, registry, repository, one, act, why=why)\n",
                 '        bindings.end(txn, one.id, at=act.at, by=act.caller.arn, cause="deleted")\n',
             ),
             (_SCHEMA, "WHERE NEW.end_cause = 'deleted'\n", "WHERE NEW.end_cause = 'never'\n"),

@@ -1,36 +1,36 @@
 """The closed family of things that can go wrong in Holdfast, each saying whose fault it is.
 
-This file alone decides which errors exist and what they tell a person. It knows nothing of HTTP or JSON: each face
-maps every class here through one total table (a test proves the tables complete).
+This file (with `access_errors` for those of policies) decides which errors exist and what they tell a person. It knows
+nothing of HTTP or JSON: each face maps every class here through one total table (a test proves the tables complete).
 
 Sentences that Amazon ECR is known to use are kept to the letter, because tools match them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+from holdfast.core.access_errors import (
+    IdentityTokenRefused,
+    RegistryNotFound,
+    RegistryPolicyNotFound,
+    RepositoryPolicyNotFound,
+    StillInUse,
+)
+from holdfast.core.failure import HoldfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
-class HoldfastError(Exception):
-    """Base of every expected failure; never raised itself.
-
-    `message` is the sentence for a person; `detail` is what a machine may want beside it.
-    """
-
-    fault: ClassVar[str] = "caller"
-    retry_after_seconds: int | None = None
-    """How long to wait before the same may be tried again; None where waiting does not help."""
-
-    def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
-        # What was wrong may be quoted in it, and a terminal obeys what it is shown.
-        if not message.isprintable():
-            message = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in message)
-        super().__init__(message)
-        self.message = message
-        self.detail: dict[str, Any] = dict(detail or {})
+__all__ = [
+    "HoldfastError",
+    "IdentityTokenRefused",
+    "RegistryNotFound",
+    "RegistryPolicyNotFound",
+    "RepositoryPolicyNotFound",
+    "StillInUse",
+]
 
 
 # --- malformed input -------------------------------------------------------------------------------------------------

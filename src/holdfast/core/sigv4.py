@@ -96,6 +96,15 @@ class UnrecognizedClient(SigV4Error):
         super().__init__("The security token included in the request is invalid.")
 
 
+class ExpiredToken(SigV4Error):
+    """A session token past its end."""
+
+    code = "ExpiredTokenException"
+
+    def __init__(self) -> None:
+        super().__init__("The security token included in the request is expired")
+
+
 class InvalidSignature(SigV4Error):
     """A signature that is out of its time, for another place, or simply not the one that the secret makes."""
 

@@ -9,11 +9,8 @@ megabytes are held for a stranger), the body is read, the signature is verified 
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
-from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,13 +23,13 @@ from holdfast.faces.holdfast_operations import HOLDFAST
 from holdfast.faces.http import BodyAborted, BodyTooLarge, Request, Response
 from holdfast.faces.json_call import Call
 from holdfast.faces.service_model import InvalidParameter, SerializationError, ServiceModel, UnknownOperation
+from holdfast.faces.signatures import Signatures, connection_of
 from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast.faces.json_call import Operation, UseCases
-    from holdfast.registry.access import Caller
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """A layer part of 20 MiB grows to 28 MB in base64; a manifest of 4 MiB may grow sixfold when escaped."""
@@ -41,10 +38,8 @@ LARGE_OPERATIONS: Final = frozenset({"PutImage", "UploadLayerPart", "LoadScanRep
 SMALL_BODY_BYTES: Final = 1024 * 1024
 """For all others; the longest, a hundred long digests or policies, stay under 200 kB."""
 
-_HASH_IN_THREAD_BYTES: Final = 256 * 1024
 _LOGGER: Final = logging.getLogger("holdfast.ecr")
 _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
-_MICROSECONDS: Final = 1_000_000
 _OF_A_PART: Final = ("registryId", "repositoryName", "uploadId")
 """Members of InvalidLayerPartException that the operation puts into the error's detail."""
 
@@ -70,6 +65,9 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.SigningConfigurationNotFound: ("SigningConfigurationNotFoundException", INVALID),
     errors.ScanQuotaExceeded: ("LimitExceededException", INVALID),
     errors.RepositoryNotFound: ("RepositoryNotFoundException", INVALID),
+    errors.RegistryNotFound: ("RegistryNotFoundException", INVALID),
+    errors.RepositoryPolicyNotFound: ("RepositoryPolicyNotFoundException", INVALID),
+    errors.RegistryPolicyNotFound: ("RegistryPolicyNotFoundException", INVALID),
     errors.ManifestNotFound: ("ImageNotFoundException", INVALID),
     lifecycle_errors.ImageArchived: ("ImageArchivedException", "ImageNotFoundException", INVALID),
     lifecycle_errors.LifecyclePolicyNotFound: ("LifecyclePolicyNotFoundException", INVALID),
@@ -96,6 +94,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.LimitExceeded: ("LimitExceededException", INVALID),
     errors.BackfillInProgress: ("ReplicationBackfillInProgressException", INVALID),
     errors.BackfillEnded: ("ReplicationBackfillInvalidStatusException", INVALID),
+    errors.StillInUse: ("StillInUseException", INVALID),
     errors.ImageAlreadyExists: ("ImageAlreadyExistsException", INVALID),
     errors.LayerAlreadyExists: ("LayerAlreadyExistsException", INVALID),
     errors.TagHeld: ("ImageTagAlreadyExistsException", INVALID),
@@ -115,6 +114,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.UploadAborted: (INVALID,),
     errors.Unauthenticated: ("UnrecognizedClientException",),
     errors.TokenExpired: ("UnrecognizedClientException",),
+    errors.IdentityTokenRefused: (INVALID,),
     errors.TooManyLogins: ("ThrottlingException",),
     errors.RateExceeded: ("ThrottlingException",),
     errors.TooManyUploads: ("ThrottlingException",),
@@ -143,7 +143,7 @@ class ECRFace:
             (ServiceModel.from_botocore("ecr"), ECR),
             (ServiceModel.from_file(_our_model()), HOLDFAST),
         )
-        self._derive = lru_cache(maxsize=1_024)(sigv4.signing_key)
+        self._signatures = Signatures(use.access, use.registries, use.clock)
 
     async def answer(self, request: Request) -> Response:
         """Answer one request to the root."""
@@ -155,13 +155,14 @@ class ECRFace:
         operation: str | None = None
         try:
             model, operations, operation = self._find(request.headers.get("x-amz-target", ""))
-            caller, body = await self._authenticate(request, operation)
+            limit = MAX_BODY_BYTES if operation in LARGE_OPERATIONS else SMALL_BODY_BYTES
+            caller, region, body = await self._signatures.verified(request, limit)
             parameters = model.parse(operation, body)
             perform = operations.get(operation)
             if perform is None:
                 message = f"Holdfast does not offer the operation {operation} yet."
                 return _reply(request, *model.render_error("UnknownOperationException", message))
-            result = await perform(Call(operation, request, caller, parameters, self._use))
+            result = await perform(Call(operation, request, caller, parameters, self._use, region))
             return _reply(request, 200, model.render(operation, result))
         except (sigv4.SigV4Error, SerializationError, InvalidParameter, UnknownOperation) as error:
             return _reply(request, *model.render_error(error.code, error.message))
@@ -186,12 +187,11 @@ class ECRFace:
             grant = self._use.seal.open("download", request.path.removeprefix("/download/"))
             if self._use.clock() >= int(grant["until"]):
                 return Response(403, (_TEXT,), b"The link has expired; ask for a new one.\n")
-            caller = self._use.access.holder(grant["arn"], grant["key"], request.peer)
+            caller = self._use.access.holder(grant["holder"], connection_of(request))
+            registry = self._use.registries.by_id(int(grant["registry"]))
             self._use.access.admit(caller)
             digest = Digest.parse(grant["digest"])
-            opener = partial(
-                self._use.blobs.open, caller, self._use.registries.default, str(grant["repository"]), digest
-            )
+            opener = partial(self._use.blobs.open, caller, registry, str(grant["repository"]), digest)
             return answer_blob(request, digest, opener)
         except errors.RateExceeded as error:
             return Response(
@@ -208,44 +208,9 @@ class ECRFace:
                 return model, operations, model.operation_of(target)
         raise UnknownOperation
 
-    async def _authenticate(self, request: Request, operation: str) -> tuple[Caller, bytes]:
-        """Verify the signature over the whole request; return the caller and the body."""
-        signed = sigv4.parse_authorization(request.method, request.path, request.query, request.raw_headers)
-        claimed = self._use.access.claimed(signed.access_key_id, request.peer)
-        if claimed is None:
-            self._use.access.note_failure(signed.access_key_id, request.peer)
-            raise sigv4.UnrecognizedClient
-        caller, secret = claimed
-        # Read before the signature can be verified, which covers it: so no more than the operation can need.
-        body = await request.body.read(MAX_BODY_BYTES if operation in LARGE_OPERATIONS else SMALL_BODY_BYTES)
-        if len(body) > _HASH_IN_THREAD_BYTES:
-            body_sha256 = await asyncio.to_thread(_sha256, body)
-        else:
-            body_sha256 = _sha256(body)
-        try:
-            sigv4.verify(
-                signed,
-                secret,
-                body_sha256=body_sha256,
-                region=self._use.registries.default.region,
-                now=datetime.fromtimestamp(self._use.clock() / _MICROSECONDS, UTC),
-                derive=self._derive,
-            )
-        except sigv4.SignatureOutOfTime:
-            raise
-        except (sigv4.UnrecognizedClient, sigv4.InvalidSignature):
-            self._use.access.note_failure(signed.access_key_id, request.peer)
-            raise
-        self._use.access.admit(caller)
-        return caller, body
-
 
 def _our_model() -> Path:
     return Path(str(resources.files("holdfast") / "service" / "holdfast" / "2026-11-01" / "service-2.json"))
-
-
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def _told(model: ServiceModel, operation: str | None, error: errors.HoldfastError) -> tuple[int, bytes]:

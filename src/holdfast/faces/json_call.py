@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from holdfast.core.errors import PageTokenInvalid, RepositoryNotFound
+from holdfast.core.errors import PageTokenInvalid, RegistryNotFound, RepositoryNotFound
+from holdfast.faces.hosts import host_of
 from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     from holdfast.registry.flows import Flows
     from holdfast.registry.gate import Mode
     from holdfast.registry.history import History
+    from holdfast.registry.identities import Identities
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
+    from holdfast.registry.organizations import Organizations
     from holdfast.registry.principals import Principals
     from holdfast.registry.pulls import Pulls
     from holdfast.registry.quotas import Quotas
     from holdfast.registry.registries import Registries
     from holdfast.registry.repositories import Repositories
+    from holdfast.registry.resource_policies import ResourcePolicies
     from holdfast.registry.scanning import Scanning
     from holdfast.registry.scrub import Scrub
     from holdfast.registry.seal import Seal
@@ -62,6 +66,9 @@ class UseCases:
     pulls: Pulls
     storage_classes: StorageClasses
     principals: Principals
+    identities: Identities
+    organizations: Organizations
+    policies: ResourcePolicies
     history: History
     upkeep: Upkeep
     templates: Templates
@@ -84,6 +91,8 @@ class Call:
     caller: Caller
     parameters: Parameters
     use: UseCases
+    region: str | None = None
+    """The region that the request was signed for; None: the default registry's."""
 
     @property
     def repository(self) -> str:
@@ -92,12 +101,20 @@ class Call:
 
     @property
     def registry(self) -> Registry:
-        """The registry that the call names, or the default one."""
-        account_id = self.parameters.get("registryId")
-        registry = self.use.registries.owned_by(account_id)
-        if registry is None:
-            raise RepositoryNotFound(self.parameters.get("repositoryName") or "", str(account_id))
-        return registry
+        """The registry that the call names by its account, or the caller's own, in the region of the call."""
+        account_id = str(self.parameters.get("registryId") or self.caller.account_id)
+        registry = self.use.registries.owned_by(account_id, self.region)
+        if registry is not None:
+            return registry
+        name = self.parameters.get("repositoryName") or next(iter(self.parameters.get("repositoryNames") or ()), None)
+        if name is not None:
+            raise RepositoryNotFound(name, account_id)
+        raise RegistryNotFound(account_id, self.region or self.use.registries.default.region)
+
+    @property
+    def home(self) -> Registry:
+        """The registry in whose record stands what concerns the whole server."""
+        return self.use.registries.default
 
     @property
     def where(self) -> tuple[Caller, Registry, str]:
@@ -106,21 +123,17 @@ class Call:
 
     @property
     def host(self) -> str:
-        """The host of the registry protocol: the one that the client reached, or its sibling beside ECR's API host.
-
-        AWS has the JSON API at api.ecr.REGION.SUFFIX and the registry at ACCOUNT.dkr.ecr.REGION.SUFFIX; the credential
-        helper insists on the latter.
-        """
-        api = f"api.ecr.{self.registry.region}."
-        host = self.request.host
-        if not host.startswith(api):
-            return host
-        return f"{self.registry.account_id}.dkr.ecr.{self.registry.region}.{host.removeprefix(api)}"
+        """The host at which this client reaches the call's registry by the registry protocol."""
+        return host_of(self.use.registries, self.registry, self.request.host)
 
     @property
     def endpoint(self) -> str:
         """This server as the client reaches it for images."""
-        return f"{self.request.scheme}://{self.host}"
+        return self.endpoint_of(self.registry)
+
+    def endpoint_of(self, registry: Registry) -> str:
+        """Return a registry of this server as the client reaches it for images."""
+        return f"{self.request.scheme}://{host_of(self.use.registries, registry, self.request.host)}"
 
     @property
     def is_paged(self) -> bool:
@@ -150,7 +163,7 @@ class Call:
 
     def _bound(self) -> list[str]:
         others = {key: value for key, value in self.parameters.items() if key not in {"nextToken", "maxResults"}}
-        return [self.caller.arn, self.operation, json.dumps(others, sort_keys=True, default=str)]
+        return [self.caller.arn, self.region or "", self.operation, json.dumps(others, sort_keys=True, default=str)]
 
 
 Operation = Callable[[Call], Awaitable[Result]]

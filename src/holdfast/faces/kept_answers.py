@@ -44,18 +44,18 @@ class Kept(NamedTuple):
 
 
 class KeptAnswers:
-    """Answers by what was asked: the method and the path."""
+    """Answers by what was asked: the registry, the method and the path."""
 
     def __init__(self, commits: Callable[[], int], clock: Callable[[], int]) -> None:
         """`commits` gives a number that differs after each commit and is odd while one is under way."""
         self._commits = commits
         self._clock = clock
-        self._kept: dict[tuple[str, str], Kept] = {}
+        self._kept: dict[tuple[int, str, str], Kept] = {}
         self._bytes = 0
 
-    def get(self, method: str, path: str) -> Kept | None:
+    def get(self, registry: Registry, method: str, path: str) -> Kept | None:
         """Return the answer to this, if nothing was written since."""
-        kept = self._kept.get((method, path))
+        kept = self._kept.get((registry.id, method, path))
         if kept is None or kept.commits != self._commits() or self._clock() >= kept.until:
             return None
         return kept
@@ -66,6 +66,7 @@ class KeptAnswers:
 
     def keep(
         self,
+        registry: Registry,
         method: str,
         path: str,
         response: Response,
@@ -92,5 +93,5 @@ class KeptAnswers:
             response.body if isinstance(response.body, bytes) else None,
             length=response.length,
         )
-        self._kept[method, path] = Kept(repository, require, frozen, before, until, pulled)
+        self._kept[registry.id, method, path] = Kept(repository, require, frozen, before, until, pulled)
         return frozen

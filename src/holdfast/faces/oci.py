@@ -20,8 +20,10 @@ from holdfast.core.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
 from holdfast.core.manifest import OCI_INDEX
 from holdfast.core.reference import parse_reference, parse_repository_name, parse_tag
 from holdfast.faces.blob_answer import FOR_EVER, answer_blob, blob_headers, has_current
+from holdfast.faces.hosts import registry_at
 from holdfast.faces.http import BodyTooLarge, Request, Response
 from holdfast.faces.oci_call import MAX_QUERY_FIELDS, OCICall, Target, target_of
+from holdfast.faces.signatures import connection_of
 from holdfast.registry.access import BEARER_TOKEN_SECONDS
 from holdfast.registry.blobs import RENEW_MICROSECONDS
 from holdfast.registry.images import MAX_TAGS_PER_PUSH
@@ -64,6 +66,9 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.SigningConfigurationNotFound: (404, "UNSUPPORTED"),
     errors.ScanQuotaExceeded: (429, "TOOMANYREQUESTS"),
     errors.RepositoryNotFound: (404, "NAME_UNKNOWN"),
+    errors.RegistryNotFound: (404, "NAME_UNKNOWN"),
+    errors.RepositoryPolicyNotFound: (404, "UNSUPPORTED"),
+    errors.RegistryPolicyNotFound: (404, "UNSUPPORTED"),
     errors.ManifestNotFound: (404, "MANIFEST_UNKNOWN"),
     lifecycle_errors.ImageArchived: (404, "MANIFEST_UNKNOWN"),
     lifecycle_errors.LifecyclePolicyNotFound: (404, "UNSUPPORTED"),
@@ -90,6 +95,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.LimitExceeded: (409, "DENIED"),
     errors.BackfillInProgress: (409, "DENIED"),
     errors.BackfillEnded: (409, "DENIED"),
+    errors.StillInUse: (409, "DENIED"),
     errors.ImageAlreadyExists: (409, "DENIED"),
     errors.LayerAlreadyExists: (409, "DENIED"),
     errors.TagHeld: (409, "DENIED"),
@@ -109,6 +115,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.UploadAborted: (400, "BLOB_UPLOAD_INVALID"),
     errors.Unauthenticated: (401, "UNAUTHORIZED"),
     errors.TokenExpired: (403, "DENIED"),
+    errors.IdentityTokenRefused: (401, "UNAUTHORIZED"),
     errors.TooManyLogins: (429, "TOOMANYREQUESTS"),
     errors.RateExceeded: (429, "TOOMANYREQUESTS"),
     errors.TooManyUploads: (429, "TOOMANYREQUESTS"),
@@ -180,21 +187,21 @@ class OCIFace:
     async def answer(self, request: Request) -> Response:
         """Answer one request; every expected failure becomes the specification's JSON error."""
         try:
-            kept = self._kept.get(request.method, request.path)
+            caller = self._access.authenticate(request.headers.get("authorization"), connection_of(request))
+            registry = registry_at(self._registries, request.host)
+            kept = self._kept.get(registry, request.method, request.path)
             if kept is not None and "if-none-match" not in request.headers:
-                caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
-                kept.require(caller, self._registries.default, kept.repository)
+                kept.require(caller, registry, kept.repository)
                 if kept.pulled is not None:
-                    self._images.note_pull(caller, self._registries.default, kept.repository, kept.pulled)
+                    self._images.note_pull(caller, registry, kept.repository, kept.pulled)
                 return kept.response
             target = target_of(request.path)
-            caller = self._access.authenticate(request.headers.get("authorization"), request.peer)
             if target.name:
                 parse_repository_name(target.name)
             route = self._routes.get((target.kind, request.method))
             if route is None:
                 return self._not_allowed(target)
-            return await route(OCICall(request, target, caller, self._registries.default))
+            return await route(OCICall(request, target, caller, registry))
         except errors.HoldfastError as error:
             return self._error(request, error)
         except BodyTooLarge as error:
@@ -206,7 +213,7 @@ class OCIFace:
             authorization = request.headers.get("authorization")
             if authorization is None and request.method == "POST":
                 authorization = _form_credentials(await request.body.read(64 * 1024))
-            caller = self._access.authenticate(authorization, request.peer)
+            caller = self._access.authenticate(authorization, connection_of(request))
         except errors.HoldfastError as error:
             return self._error(request, error, challenge="basic")
         except BodyTooLarge as error:
@@ -274,6 +281,7 @@ class OCIFace:
             return Response(304, headers)
         response = Response(200, headers, stored.payload)
         return self._kept.keep(
+            call.registry,
             call.request.method,
             call.request.path,
             response,
@@ -338,6 +346,7 @@ class OCIFace:
         response = Response(200, blob_headers(digest), length=blob.size_bytes)
         until = blob.leased_until - RENEW_MICROSECONDS
         return self._kept.keep(
+            call.registry,
             call.request.method,
             call.request.path,
             response,
@@ -403,7 +412,7 @@ class OCIFace:
         self._on_error(type(error).__name__)
         status, code = ERRORS[type(error)]
         headers = [_API_VERSION, _JSON]
-        if isinstance(error, errors.TagHeld) and self._registries.default.refusal_style == "ecr":
+        if isinstance(error, errors.TagHeld) and registry_at(self._registries, request.host).refusal_style == "ecr":
             status, code = 400, "TAG_INVALID"
         if isinstance(error, errors.TokenExpired) and request.headers.get("authorization", "")[:6].lower() == "bearer":
             # A client of the Bearer flow fetches a new token when it is told 401, and only then.

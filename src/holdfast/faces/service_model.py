@@ -39,6 +39,7 @@ __all__ = ["InvalidParameter", "ModelInvalid", "SerializationError", "ServiceMod
 
 COMMON_ERRORS: Final[Mapping[str, int]] = {
     "AccessDeniedException": 400,
+    "ExpiredTokenException": 400,
     "IncompleteSignatureException": 400,
     "InternalFailure": 500,
     "InvalidSignatureException": 400,

@@ -3,9 +3,9 @@
 Deny by default: no credentials, no policy, no statement that allows means no. The order is always the same: who, then
 may they (by the repository's name, so that the answer does not tell whether it exists), then the act.
 
-Credentials: an access key pair (HTTP Basic, or AWS Signature Version 4 on the JSON API), and sealed tokens made from
-one (`aws ecr get-login-password`, the Bearer flow). A token is good until it expires, as long as its principal and its
-access key exist.
+Credentials: an access key pair (HTTP Basic, or AWS Signature Version 4 on the JSON API), a short-lived pair with its
+session token (`registry/sessions`), and sealed tokens made from either (`aws ecr get-login-password`, the Bearer flow).
+A token is good until it expires, as long as its principal and its access key, or the role of its session, exist.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import secrets
 import string
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core import iam
 from holdfast.core.errors import AccessDenied, TokenExpired, Unauthenticated
+from holdfast.registry.authority import Authority
+from holdfast.registry.callers import GONE, Caller, Connection, caller_of_session, caller_of_user
 from holdfast.registry.logins import FailedLogins
 from holdfast.registry.rates import RateLimits
 from holdfast.registry.seal import SealBroken
 from holdfast.store import accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from holdfast.registry.seal import Seal
     from holdfast.store.catalog import Registry
@@ -42,27 +43,11 @@ BEARER_TOKEN_SECONDS: Final = 3600
 LOGIN_USER: Final = "AWS"
 """The user name that goes with a log-in token. Source: Amazon ECR user guide, "Private registry authentication"."""
 
+__all__ = ["BEARER_TOKEN_SECONDS", "LOGIN_TOKEN_SECONDS", "Access", "Caller", "Connection", "Token"]
+
 _MAX_REMEMBERED: Final = 10_000
 _REMEMBER_SECONDS: Final = 300
-_WRONG: Final = "The user name or password is wrong, or the access key is no longer there."
 _MICROSECONDS: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: a principal, by which access key, from where."""
-
-    arn: str
-    account_id: str
-    access_key_id: str
-    policies: tuple[iam.PolicyDocument, ...]
-    source: str = ""
-    until: int | None = None
-    """End of the token that was shown, microseconds since the epoch; None for an access key itself."""
-    behalf: str | None = None
-    """ARN of the principal for whom a service of ours acts; None for everyone who acts for itself."""
-    decisions: dict[tuple[str, str], iam.Decision] = field(default_factory=dict, compare=False, repr=False)
-    """Answers already given to this caller: they depend on its policies alone and go when the caller is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +63,41 @@ class Access:
     """Authentication and authorization over the principals in the database."""
 
     def __init__(
-        self, database: Database, seal: Seal, clock: Callable[[], int], *, rates: RateLimits | None = None
+        self,
+        database: Database,
+        seal: Seal,
+        clock: Callable[[], int],
+        *,
+        management: str,
+        rates: RateLimits | None = None,
     ) -> None:
-        """`clock` gives microseconds since the epoch; without `rates` everybody may come as often as they like."""
+        """`clock` gives microseconds since the epoch; without `rates` everybody may come as often as they like.
+
+        `management` is the account that manages the server and its organisation.
+        """
         self._database = database
         self._seal = seal
         self._clock = clock
-        self._remembered: OrderedDict[tuple[str, str], tuple[Caller, int]] = OrderedDict()
+        self.authority = Authority(database, clock, management)
+        self._remembered: OrderedDict[tuple[str, Connection], tuple[Caller, int, int]] = OrderedDict()
         self._failures = FailedLogins()
         self._rates = rates or RateLimits(clock)
 
     # --- who ---------------------------------------------------------------------------------------------------------
 
-    def authenticate(self, authorization: str | None, source: str) -> Caller:
+    def authenticate(self, authorization: str | None, connection: Connection) -> Caller:
         """Turn an Authorization header of the registry protocol (Basic or Bearer) into a caller.
 
         Raises Unauthenticated, TokenExpired, TooManyLogins or RateExceeded.
         """
+        source = connection.source
         if not authorization:
             self._rates.admit_stranger(source)
             msg = "Not Authorized"
             raise Unauthenticated(msg)
-        remembered = self._remembered.get((authorization, source))
-        now = self._clock()
-        if remembered is not None and now < remembered[1]:
+        remembered = self._remembered.get((authorization, connection))
+        now, version = self._clock(), self.authority.version()
+        if remembered is not None and now < remembered[1] and version == remembered[2]:
             self._rates.admit(remembered[0].arn)
             return remembered[0]
         name, password = _credentials(authorization)
@@ -110,9 +106,9 @@ class Access:
         self._failures.check(source, guessed, now)
         try:
             if name == LOGIN_USER:
-                caller, until = self._by_token(password, source, now)
+                caller, until = self._by_token(password, connection, now)
             else:
-                caller, until = self._by_key(name, password, source), now + _REMEMBER_SECONDS * _MICROSECONDS
+                caller, until = self._by_key(name, password, connection), now + _REMEMBER_SECONDS * _MICROSECONDS
         except TokenExpired:
             raise
         except Unauthenticated:
@@ -122,30 +118,46 @@ class Access:
         self._rates.admit(caller.arn)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
-        self._remembered[authorization, source] = (caller, min(until, now + _REMEMBER_SECONDS * _MICROSECONDS))
+        until = min(until, now + _REMEMBER_SECONDS * _MICROSECONDS)
+        self._remembered[authorization, connection] = (caller, until, version)
         return caller
 
-    def claimed(self, key_id: str, source: str) -> tuple[Caller, str] | None:
+    def claimed(
+        self, key_id: str, connection: Connection, session_token: str | None = None
+    ) -> tuple[Caller, str] | None:
         """Find who claims to have signed a request, and the secret to check the claim with; None for an unknown key.
 
-        Nothing may be done for the caller before the signature is verified. Raises TooManyLogins.
+        A short-lived key is known by the session token that came with it. Nothing may be done for the caller before
+        the signature is verified. Raises TooManyLogins, TokenExpired.
         """
-        self._failures.check(source, key_id, self._clock())
+        self._failures.check(connection.source, key_id, self._clock())
+        if session_token is not None:
+            return self._by_session(key_id, session_token, connection)
         row = accounts.access_key(self._database, key_id)
         if row is None:
             return None
-        return self._caller(row.principal, row.id, source), self._secret(row)
+        return self._holder(row.principal, row.id, connection), self._secret(row)
 
     def admit(self, caller: Caller) -> None:
         """Count a request of a caller who was not authenticated by `authenticate`. Raises RateExceeded."""
         self._rates.admit(caller.arn)
 
-    def holder(self, arn: str, key_id: str, source: str) -> Caller:
-        """Return the principal that holds an access key, for a grant that was sealed for it. Raises Unauthenticated."""
-        row = accounts.access_key(self._database, key_id)
-        if row is None or row.principal != arn:
-            raise Unauthenticated(_WRONG)
-        return self._caller(arn, key_id, source)
+    def holder(self, grant: Mapping[str, Any], connection: Connection) -> Caller:
+        """Make the caller again that `Caller.grant` stands for. Raises Unauthenticated, TokenExpired."""
+        session = grant.get("session")
+        if session is not None:
+            if self._clock() >= int(session["until"]):
+                raise TokenExpired
+            return caller_of_session(self._database, session, connection)
+        row = accounts.access_key(self._database, grant["key"])
+        if row is None or row.principal != grant["arn"]:
+            raise Unauthenticated(GONE)
+        return self._holder(row.principal, row.id, connection)
+
+    def check_stranger(self, connection: Connection) -> None:
+        """Count a request that comes without a key. Raises RateExceeded, TooManyLogins."""
+        self._rates.admit_stranger(connection.source)
+        self._failures.check(connection.source, "", self._clock())
 
     def note_failure(self, key_id: str, source: str) -> None:
         """Count a wrong signature as a failed log-in."""
@@ -160,7 +172,7 @@ class Access:
         until = now + seconds * _MICROSECONDS
         if caller.until is not None:
             until = min(until, caller.until)
-        text = self._seal.seal("login", {"arn": caller.arn, "key": caller.access_key_id, "until": until})
+        text = self._seal.seal("login", {**caller.grant, "until": until})
         return Token(text, until, (until - now) // _MICROSECONDS)
 
     def forget(self) -> None:
@@ -171,57 +183,80 @@ class Access:
         """Seal the secret of an access key for the database."""
         return self._seal.seal("secret", {"secret": secret})
 
-    def _by_key(self, key_id: str, secret: str, source: str) -> Caller:
+    def _by_key(self, key_id: str, secret: str, connection: Connection) -> Caller:
         row = accounts.access_key(self._database, key_id)
         # Compared in any case, so that the time taken does not tell whether the key exists.
         expected = self._secret(row) if row else new_secret()
         same = hmac.compare_digest(expected.encode(), secret.encode("utf-8", "replace"))
         if row is None or not same:
-            raise Unauthenticated(_WRONG)
-        return self._caller(row.principal, row.id, source)
+            raise Unauthenticated(GONE)
+        return self._holder(row.principal, row.id, connection)
 
-    def _by_token(self, token: str, source: str, now: int) -> tuple[Caller, int]:
+    def _by_token(self, token: str, connection: Connection, now: int) -> tuple[Caller, int]:
         try:
             content = self._seal.open("login", token)
         except SealBroken:
-            raise Unauthenticated(_WRONG) from None
+            raise Unauthenticated(GONE) from None
         until = int(content["until"])
         if now >= until:
             raise TokenExpired
-        return replace(self.holder(content["arn"], content["key"], source), until=until), until
+        return replace(self.holder(content, connection), until=until), until
 
-    def _caller(self, arn: str, key_id: str, source: str) -> Caller:
+    def _by_session(self, key_id: str, session_token: str, connection: Connection) -> tuple[Caller, str] | None:
+        try:
+            session = self._seal.open("session", session_token)
+        except SealBroken:
+            return None
+        if session["key"] != key_id:
+            return None
+        try:
+            return self.holder({"session": session}, connection), str(session["secret"])
+        except TokenExpired:
+            raise
+        except Unauthenticated:
+            return None
+
+    def _holder(self, arn: str, key_id: str, connection: Connection) -> Caller:
         row = accounts.principal(self._database, arn)
         if row is None:
-            raise Unauthenticated(_WRONG)
-        policies = tuple(iam.PolicyDocument.parse(document) for document in json.loads(row.policies))
-        return Caller(row.arn, row.account_id, key_id, policies, source)
+            raise Unauthenticated(GONE)
+        return caller_of_user(self._database, row, key_id, connection)
 
     def _secret(self, row: accounts.AccessKeyRow) -> str:
         return str(self._seal.open("secret", row.sealed_secret)["secret"])
 
     # --- may they ----------------------------------------------------------------------------------------------------
 
-    def require(self, caller: Caller, registry: Registry, action: str, repository: str | None = None) -> None:
-        """Raise AccessDenied, with AWS's sentence, unless the caller may do this to this repository (or registry)."""
-        resource = registry.arn_of(repository) if repository is not None else "*"
-        decision = self.decide(caller, action, resource)
+    def require(
+        self,
+        caller: Caller,
+        registry: Registry,
+        action: str,
+        repository: str | None = None,
+        *,
+        keys: Mapping[str, iam.Value] | None = None,
+    ) -> None:
+        """Raise AccessDenied, with AWS's sentence, unless the caller may do this to this repository (or registry).
+
+        `keys` are condition keys with what the request says of itself (`aws:RequestTag/team`, `aws:TagKeys`,
+        `ecr:imageTagMutability`); a decision with such is not remembered.
+        """
+        decision = self.authority.decide(caller, registry, action, repository, keys)
         if not decision.allowed:
+            resource = registry.arn_of(repository) if repository is not None else "*"
             raise AccessDenied(iam.denial_message(caller.arn, action, resource, decision))
 
     def allows(self, caller: Caller, registry: Registry, action: str, repository: str) -> bool:
         """Whether the caller may do this to this repository."""
-        return self.decide(caller, action, registry.arn_of(repository)).allowed
+        return self.authority.decide(caller, registry, action, repository).allowed
 
-    def decide(self, caller: Caller, action: str, resource: str) -> iam.Decision:
-        """Decide, with the reason."""
-        decision = caller.decisions.get((action, resource))
-        if decision is None:
-            decision = iam.decide(caller.policies, action, resource)
-            if len(caller.decisions) >= _MAX_REMEMBERED:
-                caller.decisions.clear()
-            caller.decisions[action, resource] = decision
-        return decision
+    def require_on(
+        self, caller: Caller, action: str, arn: str, account_id: str, *, keys: Mapping[str, iam.Value] | None = None
+    ) -> None:
+        """Raise AccessDenied unless the caller may do this to an identity of an account (a user, a role, a policy)."""
+        decision = self.authority.decide_on(caller, action, arn, account_id, keys)
+        if not decision.allowed:
+            raise AccessDenied(iam.denial_message(caller.arn, action, arn, decision))
 
 
 def _credentials(authorization: str) -> tuple[str, str]:
@@ -243,9 +278,9 @@ def _credentials(authorization: str) -> tuple[str, str]:
     return name, password
 
 
-def new_access_key_id() -> str:
-    """Make an access key id of the form that AWS's tools expect: 20 characters, beginning with AKIA."""
-    return "AKIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
+def new_access_key_id(prefix: str = "AKIA") -> str:
+    """Make an access key id of the form that AWS's tools expect: 20 characters; ASIA begins short-lived ones."""
+    return prefix + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
 
 
 def new_secret() -> str:

@@ -40,13 +40,13 @@ class AccountSettings:
 
     def get(self, caller: Caller, registry: Registry, name: str) -> str:
         """Return the value of a setting."""
-        self._access.require(caller, registry, "ecr:GetAccountSetting")
+        self._access.require(caller, registry, "ecr:GetAccountSetting", keys={"ecr:AccountSetting": name})
         _check("name", name, tuple(VALUES))
         return value_of(self._database, registry, name)
 
     async def put(self, caller: Caller, registry: Registry, name: str, value: str, *, through: str) -> str:
         """Change a setting; the same again changes nothing."""
-        self._access.require(caller, registry, "ecr:PutAccountSetting")
+        self._access.require(caller, registry, "ecr:PutAccountSetting", keys={"ecr:AccountSetting": name})
         _check("name", name, tuple(VALUES))
         _check("value", value, VALUES[name])
         act = Act(caller, self._clock(), through)

@@ -12,6 +12,7 @@ from holdfast.store.entries import EntryKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from holdfast.core.iam import Value
     from holdfast.core.mutability import MutabilitySettings
     from holdfast.registry.binding import Act
     from holdfast.store.catalog import Registry, Repository
@@ -58,6 +59,20 @@ def make_repository(
     body = act.body(**told(settings), **(facts or {}))
     entries.append(txn, registry.id, EntryKind.REPOSITORY_CREATED, body, repository=name)
     return made
+
+
+def keys_of_settings(settings: MutabilitySettings) -> dict[str, Value]:
+    """Return the condition keys of a mode and its filters, which Amazon ECR does not have."""
+    return {
+        "ecr:imageTagMutability": str(settings.mode),
+        "ecr:imageTagMutabilityExclusionFilters": tuple(settings.filters),
+    }
+
+
+def keys_of_labels(labels: Sequence[tuple[str, str]]) -> dict[str, Value]:
+    """Return the condition keys of resource tags that a request sets."""
+    keys: dict[str, Value] = {f"aws:RequestTag/{key}": value for key, value in labels}
+    return {**keys, "aws:TagKeys": tuple(key for key, _ in labels)}
 
 
 def check_labels(labels: Sequence[tuple[str, str]]) -> None:

@@ -168,7 +168,8 @@ class Fetching:
         """Fetch what is not here, as far as the caller may have that done."""
         self._access.require(caller, place.registry, "ecr:BatchImportUpstreamImage", place.repository)
         if catalog.repository_id(self._database, place.registry.id, place.repository) is None:
-            self._access.require(caller, place.registry, "ecr:CreateRepository", place.repository)
+            keys = self._templates.keys(place.registry, place.repository, Occasion.PULL_THROUGH_CACHE)
+            self._access.require(caller, place.registry, "ecr:CreateRepository", place.repository, keys=keys)
         try:
             await self._joined(place, str(reference), lambda: self._import(caller, place, reference))
         except TagHeld:

@@ -9,6 +9,7 @@ from holdfast.core import iam
 from holdfast.core.errors import LastAdministrator, ParameterInvalid, PolicyRefused, PrincipalExists, PrincipalNotFound
 from holdfast.registry.access import new_access_key_id, new_secret
 from holdfast.registry.binding import Act
+from holdfast.registry.callers import Connection, caller_by_arn
 from holdfast.store import accounts, entries
 from holdfast.store.accounts import AccessKeyRow, PrincipalRow
 from holdfast.store.entries import EntryKind
@@ -105,7 +106,7 @@ class Principals:
             if not accounts.delete_principal(txn, arn):
                 raise _no_principal(name)
             if before:
-                require_administrator(txn, name)
+                require_administrator(txn, registry.account_id, name)
             entries.append(txn, registry.id, EntryKind.PRINCIPAL_DELETED, act.body(name=name))
 
         await self._database.write(job)
@@ -114,7 +115,7 @@ class Principals:
     def page(self, caller: Caller, registry: Registry, *, after: str, limit: int) -> list[PrincipalRow]:
         """List principals by ARN, those after one, at most `limit`."""
         self._access.require(caller, registry, "holdfast:ListPrincipals")
-        return accounts.principals(self._database, after=after, limit=limit)
+        return accounts.principals(self._database, registry.account_id, after=after, limit=limit)
 
     def keys(self, principal_arn: str) -> list[str]:
         """List the ids of a principal's access keys."""
@@ -143,13 +144,13 @@ class Principals:
 
         def job(txn: Transaction) -> None:
             row = accounts.access_key(txn, key_id)
-            if row is None:
+            if row is None or not row.principal.startswith(arn_of(registry.account_id, "")):
                 msg = f"The access key '{key_id}' does not exist."
                 raise PrincipalNotFound(msg)
             before = is_administrator(txn, row.principal)
             accounts.delete_access_key(txn, key_id)
             if before:
-                require_administrator(txn, row.principal.rpartition("/")[2])
+                require_administrator(txn, registry.account_id, row.principal.rpartition("/")[2])
             entries.append(txn, registry.id, EntryKind.ACCESS_KEY_DELETED, act.body(deleted_key=key_id))
 
         await self._database.write(job)
@@ -163,21 +164,33 @@ def arn_of(account_id: str, name: str) -> str:
 
 def is_administrator(reader: Reader, arn: str) -> bool:
     """Whether a principal may make principals and access keys, and has an access key to do so with."""
-    row = accounts.principal(reader, arn)
-    if row is None or not accounts.access_keys(reader, arn):
+    if not accounts.access_keys(reader, arn):
         return False
-    policies = [iam.PolicyDocument.parse(document) for document in json.loads(row.policies)]
-    return all(iam.decide(policies, action, "*").allowed for action in _OF_AN_ADMINISTRATOR)
+    found = caller_by_arn(reader, arn, Connection(""))
+    if found is None:
+        return False
+    context = iam.Context(found.facts)
+    layers = iam.Layers(identity=found.identity, boundary=found.boundary)
+    return all(
+        iam.decide(iam.Question(action, "*", found.principal, None, context), layers).allowed
+        for action in _OF_AN_ADMINISTRATOR
+    )
 
 
-def require_administrator(reader: Reader, name: str) -> None:
-    """Raise LastAdministrator when there is none left, `name` having been the last; to be asked inside the act."""
+def has_administrator(reader: Reader, account_id: str) -> bool:
+    """Whether an account has anyone who may make principals and access keys."""
     after = ""
-    while page := accounts.principals(reader, after=after, limit=_PAGE):
+    while page := accounts.principals(reader, account_id, after=after, limit=_PAGE):
         if any(is_administrator(reader, row.arn) for row in page):
-            return
+            return True
         after = page[-1].arn
-    raise LastAdministrator(name)
+    return False
+
+
+def require_administrator(reader: Reader, account_id: str, name: str) -> None:
+    """Raise LastAdministrator when there is none left, `name` having been the last; to be asked inside the act."""
+    if not has_administrator(reader, account_id):
+        raise LastAdministrator(name)
 
 
 def _no_principal(name: str) -> PrincipalNotFound:

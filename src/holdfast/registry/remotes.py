@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from holdfast.core import iam
 from holdfast.core.errors import CredentialNotFound, ParameterInvalid
 from holdfast.core.upstream import credential_names, secret_arn
-from holdfast.registry.access import Caller
 from holdfast.registry.binding import Act
+from holdfast.registry.callers import Caller, caller_of_service
 from holdfast.store import entries, flows
 from holdfast.store.entries import EntryKind
 from holdfast.store.flows import CredentialRow
@@ -205,7 +205,7 @@ _MAY: Final[dict[str, Any]] = {
 @lru_cache(maxsize=1_024)
 def _service(account_id: str, service: str) -> Caller:
     arn = f"arn:aws:iam::{account_id}:role/aws-service-role/{_SERVICES[service]}"
-    return Caller(arn, account_id, "", (iam.PolicyDocument.parse(_MAY),))
+    return caller_of_service(arn, account_id, iam.PolicyDocument.parse(_MAY))
 
 
 def service_caller(registry: Registry, service: str) -> Caller:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.errors import RepositoryNotEmpty
 from holdfast.core.reference import parse_repository_name
 from holdfast.registry.binding import Act, require_repository, unbind
-from holdfast.registry.creation import check_labels, make_repository, set_labels, told
+from holdfast.registry.creation import (
+    check_labels,
+    keys_of_labels,
+    keys_of_settings,
+    make_repository,
+    set_labels,
+    told,
+)
 from holdfast.registry.templates import Occasion
 from holdfast.store import bindings, catalog, entries, manifests
 from holdfast.store.entries import EntryKind
@@ -57,9 +64,10 @@ class Repositories:
     ) -> Repository:
         """Make a repository. Raises NameInvalid, RepositoryAlreadyExists, QuotaExceeded, AccessDenied."""
         parse_repository_name(name)
-        self._access.require(caller, registry, "ecr:CreateRepository", name)
+        keys = {**keys_of_settings(settings), **keys_of_labels(tags)}
+        self._access.require(caller, registry, "ecr:CreateRepository", name, keys=keys)
         if tags:
-            self._access.require(caller, registry, "ecr:TagResource", name)
+            self._access.require(caller, registry, "ecr:TagResource", name, keys=keys_of_labels(tags))
         check_labels(tags)
         act = Act(caller, self._clock(), through)
 
@@ -81,7 +89,8 @@ class Repositories:
         if not by_template and self._create_on_push is None:
             return
         parse_repository_name(name)
-        self._access.require(caller, registry, "ecr:CreateRepository", name)
+        keys = self._templates.keys(registry, name, Occasion.CREATE_ON_PUSH, otherwise=self._create_on_push)
+        self._access.require(caller, registry, "ecr:CreateRepository", name, keys=keys)
         act, otherwise = Act(caller, self._clock(), through), self._create_on_push
 
         def job(txn: Transaction) -> None:
@@ -125,7 +134,7 @@ class Repositories:
         Pushes are judged inside their own transactions, so every push that is answered after this one was judged by
         the new settings.
         """
-        self._access.require(caller, registry, "ecr:PutImageTagMutability", name)
+        self._access.require(caller, registry, "ecr:PutImageTagMutability", name, keys=keys_of_settings(settings))
         act = Act(caller, self._clock(), through)
 
         def job(txn: Transaction) -> Repository:
@@ -148,7 +157,7 @@ class Repositories:
         self, caller: Caller, registry: Registry, name: str, tags: Sequence[tuple[str, str]]
     ) -> None:
         """Set resource tags. Raises TooManyTags past the limit."""
-        self._access.require(caller, registry, "ecr:TagResource", name)
+        self._access.require(caller, registry, "ecr:TagResource", name, keys=keys_of_labels(tags))
         check_labels(tags)
 
         def job(txn: Transaction) -> None:
@@ -158,7 +167,7 @@ class Repositories:
 
     async def delete_resource_tags(self, caller: Caller, registry: Registry, name: str, keys: Sequence[str]) -> None:
         """Delete resource tags."""
-        self._access.require(caller, registry, "ecr:UntagResource", name)
+        self._access.require(caller, registry, "ecr:UntagResource", name, keys={"aws:TagKeys": tuple(keys)})
 
         def job(txn: Transaction) -> None:
             catalog.delete_repository_tags(txn, require_repository(txn, registry, name).id, keys)

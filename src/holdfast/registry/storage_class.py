@@ -20,8 +20,8 @@ from holdfast.core.digest import Digest
 from holdfast.core.errors import BlobCorrupt, BlobNotFound
 from holdfast.core.lifecycle import ImageStatus
 from holdfast.core.lifecycle_errors import StorageClassUnsupported
-from holdfast.registry.access import Caller
 from holdfast.registry.binding import Act, require_repository
+from holdfast.registry.callers import Caller, caller_of_service
 from holdfast.registry.image_pages import ImageId, require_image
 from holdfast.registry.resting import archive_image, belonging, change, has_status
 from holdfast.store import catalog, lifecycle, manifests
@@ -41,7 +41,7 @@ _LOGGER: Final = logging.getLogger("holdfast.storage_class")
 
 def server_itself(registry: Registry, service: str) -> Caller:
     """Return the caller in whose name the server does what nobody asks for at that moment; it has no key."""
-    return Caller(f"arn:aws:iam::{registry.account_id}:service/{service}", registry.account_id, "", ())
+    return caller_of_service(f"arn:aws:iam::{registry.account_id}:service/{service}", registry.account_id)
 
 
 class StorageClasses:

@@ -17,13 +17,20 @@ from holdfast.core import prefixes
 from holdfast.core.errors import LimitExceeded, ParameterInvalid, TemplateExists, TemplateNotFound, TooManyTags
 from holdfast.core.mutability import MutabilitySettings, TagMutability, parse_settings
 from holdfast.registry.binding import Act
-from holdfast.registry.creation import MAX_RESOURCE_TAGS, check_labels, make_repository
+from holdfast.registry.creation import (
+    MAX_RESOURCE_TAGS,
+    check_labels,
+    keys_of_labels,
+    keys_of_settings,
+    make_repository,
+)
 from holdfast.store import entries, flows
 from holdfast.store.entries import EntryKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from holdfast.core.iam import Value
     from holdfast.registry.access import Access, Caller
     from holdfast.store.catalog import Registry, Repository
     from holdfast.store.database import Database, Reader, Transaction
@@ -88,6 +95,15 @@ class Templates:
     def has(self, registry: Registry, name: str, occasion: Occasion) -> bool:
         """Whether a template is for this repository on this occasion."""
         return _find(self._database, registry, name, occasion) is not None
+
+    def keys(
+        self, registry: Registry, name: str, occasion: Occasion, *, otherwise: MutabilitySettings | None = DEFAULTS
+    ) -> dict[str, Value]:
+        """Return the condition keys of what `make` would make: for whoever asks for the right to have it made."""
+        template = _find(self._database, registry, name, occasion)
+        if template is not None:
+            return {**keys_of_settings(_mutability(template.settings)), **keys_of_labels(_labels(template.settings))}
+        return keys_of_settings(otherwise or DEFAULTS)
 
     def make(
         self,
@@ -203,7 +219,8 @@ class Templates:
         ):
             if given.get(member):
                 self._access.require(caller, registry, needed)
-        self._access.require(caller, registry, "ecr:CreateRepository")
+        keys = {**keys_of_settings(_mutability(given)), **keys_of_labels(_labels(given))}
+        self._access.require(caller, registry, "ecr:CreateRepository", keys=keys)
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return settings that repositories can really be made with."""

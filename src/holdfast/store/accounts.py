@@ -18,6 +18,10 @@ class PrincipalRow:
     name: str
     policies: str
     created_at: int
+    tags: str = "{}"
+    """A JSON object."""
+    boundary: str | None = None
+    """The ARN of the policy that bounds what the others may allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class AccessKeyRow:
     created_at: int
 
 
-_PRINCIPAL = "SELECT arn, account_id, name, policies, created_at FROM principals"
+_PRINCIPAL = "SELECT arn, account_id, name, policies, created_at, tags, boundary FROM principals"
 
 
 def principal(reader: Reader, arn: str) -> PrincipalRow | None:
@@ -39,9 +43,9 @@ def principal(reader: Reader, arn: str) -> PrincipalRow | None:
     return PrincipalRow(*cast("tuple[Any, ...]", row)) if row else None
 
 
-def principals(reader: Reader, *, after: str, limit: int) -> list[PrincipalRow]:
-    """List principals by ARN, those after one, at most `limit`."""
-    rows = reader.rows(f"{_PRINCIPAL} WHERE arn > ? ORDER BY arn LIMIT ?", after, limit)
+def principals(reader: Reader, account_id: str, *, after: str, limit: int) -> list[PrincipalRow]:
+    """List the principals of an account by ARN, those after one, at most `limit`."""
+    rows = reader.rows(f"{_PRINCIPAL} WHERE account_id = ? AND arn > ? ORDER BY arn LIMIT ?", account_id, after, limit)
     return [PrincipalRow(*cast("tuple[Any, ...]", row)) for row in rows]
 
 

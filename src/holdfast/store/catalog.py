@@ -74,6 +74,17 @@ def registry(reader: Reader, registry_id: int) -> Registry:
     return Registry(*cast("tuple[int, str, str, str, str]", reader.row(f"{_REGISTRY} WHERE id = ?", registry_id)))
 
 
+def registry_at(reader: Reader, account_id: str, region: str) -> Registry | None:
+    """Find the registry of an account in a region."""
+    row = reader.row(f"{_REGISTRY} WHERE account_id = ? AND region = ?", account_id, region)
+    return Registry(*cast("tuple[int, str, str, str, str]", row)) if row else None
+
+
+def registries(reader: Reader) -> list[Registry]:
+    """List all registries."""
+    return [Registry(*cast("tuple[int, str, str, str, str]", row)) for row in reader.rows(f"{_REGISTRY} ORDER BY id")]
+
+
 def set_registry(txn: Transaction, registry_id: int, *, refusal_style: str, deleted_tags: str) -> None:
     """Write a registry's settings."""
     txn.run(

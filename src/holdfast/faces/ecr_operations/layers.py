@@ -82,8 +82,8 @@ async def get_download_url_for_layer(call: Call) -> Result:
     grant = {
         "repository": call.repository,
         "digest": str(digest),
-        "arn": call.caller.arn,
-        "key": call.caller.access_key_id,
+        "registry": call.registry.id,
+        "holder": call.caller.grant,
         "until": call.use.clock() + DOWNLOAD_SECONDS * MICROSECONDS,
     }
     url = f"{call.endpoint}/download/{call.use.seal.seal('download', grant)}"
@@ -93,10 +93,11 @@ async def get_download_url_for_layer(call: Call) -> Result:
 async def get_authorization_token(call: Call) -> Result:
     """Make a log-in token."""
     call.use.access.require(call.caller, call.registry, "ecr:GetAuthorizationToken")
-    wanted = call.parameters.get("registryIds") or [None]
+    wanted = call.parameters.get("registryIds") or [call.caller.account_id]
     data = []
     for account_id in wanted:
-        if call.use.registries.owned_by(account_id) is None:
+        registry = call.use.registries.owned_by(account_id, call.region)
+        if registry is None:
             parameter, why = "registryIds", f"There is no registry with id '{account_id}' here"
             raise ParameterInvalid(parameter, why)
         token = call.use.access.issue_token(call.caller)
@@ -104,7 +105,7 @@ async def get_authorization_token(call: Call) -> Result:
             {
                 "authorizationToken": base64.b64encode(f"AWS:{token.text}".encode()).decode(),
                 "expiresAt": token.until / MICROSECONDS,
-                "proxyEndpoint": call.endpoint,
+                "proxyEndpoint": call.endpoint_of(registry),
             }
         )
     return {"authorizationData": data}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.faces.holdfast_operations.care import CARE
+from holdfast.faces.holdfast_operations.identities import IDENTITIES
+from holdfast.faces.holdfast_operations.organizations import ORGANIZATIONS
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
 from holdfast.faces.holdfast_operations.quotas import QUOTAS
 from holdfast.faces.holdfast_operations.replication import REPLICATION
@@ -28,5 +30,7 @@ HOLDFAST: Final[dict[str, Operation]] = {
     **UPSTREAMS,
     **SCANS,
     **REPLICATION,
+    **IDENTITIES,
+    **ORGANIZATIONS,
 }
 """Operations of our own model."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core import strict_json
 from holdfast.core.errors import ParameterInvalid
 from holdfast.faces.json_call import THROUGH, Call, Operation, Result
+
+if TYPE_CHECKING:
+    from holdfast.store.accounts import PrincipalRow
 
 
 async def create_principal(call: Call) -> Result:
@@ -36,6 +39,7 @@ async def list_principals(call: Call) -> Result:
             "name": row.name,
             "policies": [json.dumps(one) for one in json.loads(row.policies)],
             "accessKeyIds": call.use.principals.keys(row.arn),
+            **_had(call, row),
         }
         for row in page[:limit]
     ]
@@ -54,6 +58,16 @@ async def delete_access_key(call: Call) -> Result:
     """Delete an access key."""
     await call.use.principals.delete_key(call.caller, call.registry, call.parameters["accessKeyId"], through=THROUGH)
     return {}
+
+
+def _had(call: Call, row: PrincipalRow) -> Result:
+    attached, groups = call.use.identities.told(row.arn)
+    return {
+        "attachedPolicyArns": attached,
+        "groups": groups,
+        "permissionsBoundary": row.boundary,
+        "tags": json.loads(row.tags),
+    }
 
 
 def _policy(text: str) -> dict[str, Any]:
