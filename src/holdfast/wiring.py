@@ -153,11 +153,7 @@ class Holdfast:
         images = Images(self._database, access, repositories, clock, is_there=blobs.is_there, pulls=self.pulls)
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
-        self._scrub = self._made_scrub(raw, access)
-        self.upkeep = Upkeep(
-            raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
-        )
-        self.storage_classes = StorageClasses(self._database, self._store, access, clock)
+        self._make_keepers(raw, gate, access)
         self.made_up_key = await Principals(raw, access, clock).bootstrap(
             registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
         )
@@ -203,10 +199,22 @@ class Holdfast:
         sts = self._made_sts(access, registries, seal)
         handler = self._outermost(failpoints.before_answers(_router(oci, ecr, sts, operations)))
         await self._listen(handler)
+        self._begin_background_work()
+
+    def _make_keepers(self, raw: SQLiteDatabase, gate: Gate, access: Access) -> None:
+        """Make the use cases that keep the house."""
+        leases = self._lease_clock
+        self._scrub = self._made_scrub(raw, access)
+        self.upkeep = Upkeep(
+            raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
+        )
+        self.storage_classes = StorageClasses(self._database, self._store, access, self._clock)
+
+    def _begin_background_work(self) -> None:
         scrubbing = self._scrub.run(self._unclean_since, self._settle)
         works = (self._collect(), self._watch_room(), scrubbing, self.pulls.run(), self.storage_classes.run())
         self._background = [asyncio.create_task(work) for work in works]
-        flowing.start()
+        self._flows.start()
 
     async def _listen(self, handler: Handler) -> None:
         """Begin to answer."""

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.errors import HoldfastError, LimitExceeded
+from holdfast.core.errors import HoldfastError, LimitExceeded, ReadOnly
 from holdfast.core.lifecycle_errors import ExclusionExists, ExclusionNotFound
 from holdfast.registry.binding import Act
 from holdfast.store import entries, lifecycle
@@ -79,6 +79,8 @@ class Pulls:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.flush()
+            except ReadOnly:
+                continue  # what was noted is kept for the next time
             except Exception:  # it outlives any one failure
                 _LOGGER.exception("the times of pulls could not be written")
 

@@ -17,7 +17,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
-from holdfast.core.errors import BlobCorrupt, BlobNotFound
+from holdfast.core.errors import BlobCorrupt, BlobNotFound, ReadOnly
 from holdfast.core.lifecycle import ImageStatus
 from holdfast.core.lifecycle_errors import StorageClassUnsupported
 from holdfast.registry.binding import Act, require_repository
@@ -98,6 +98,8 @@ class StorageClasses:
             self._asked.clear()
             try:
                 await self.restore_all()
+            except ReadOnly:
+                pass  # it waits until changes are taken again
             except Exception:  # it outlives any one failure
                 _LOGGER.exception("images could not be restored")
             with contextlib.suppress(TimeoutError):
