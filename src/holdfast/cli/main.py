@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SECTIONS: Final = {
-    "Server": ("serve", "demo", "gc"),
+    "Server": ("serve", "ready", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget", "apply"),
     "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate"),
     "Images": ("push", "pull"),
@@ -31,6 +31,7 @@ SECTIONS: Final = {
 
 PLACES: Final = {
     "serve": "holdfast.cli.serve:serve",
+    "ready": "holdfast.cli.ready:ready",
     "demo": "holdfast.cli.demo:demo",
     "gc": "holdfast.cli.gc:gc",
     "read-only": "holdfast.cli.read_only:read_only",
