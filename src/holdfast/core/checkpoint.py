@@ -34,7 +34,11 @@ class Checkpoint:
     @classmethod
     def parse(cls, text: bytes) -> Checkpoint:
         """Read the text of a note; raises NoteInvalid."""
-        lines = text.decode("utf-8").split("\n")
+        try:
+            lines = text.decode("utf-8").split("\n")
+        except UnicodeDecodeError:
+            msg = "a checkpoint is text in UTF-8"
+            raise NoteInvalid(msg) from None
         if len(lines) < 4 or lines[-1] or not all(lines[:-1]):  # noqa: PLR2004 - three lines and the end of the last
             msg = "a checkpoint has at least three lines, and no empty one"
             raise NoteInvalid(msg)
