@@ -24,7 +24,7 @@ from holdfast.core.replication import (
 )
 from holdfast.store import bindings, catalog, content, manifests
 from images import digest_of, image, index, push, push_parts, put
-from json_api import INVALID, constraint, refusal
+from json_api import INVALID, allow, constraint, policy, refusal
 from running import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -283,6 +283,34 @@ def test_a_destination_that_nobody_knows_fails_with_its_reason(pair: Pair, name:
     assert set(status(pair, name, imageTag="v").values()) == {("FAILED", "DestinationNotFound")}
     (row, _) = pair.holdfast.list_replications(repositoryName=name)["replications"]
     assert "holdfast replication peer set" in row["failureReason"]
+
+
+def test_another_account_lets_nothing_in_but_by_its_registrys_policy(pair: Pair, name: str) -> None:
+    other = "888888888888"
+    pair.holdfast.create_registry(registryId=other, region=REGION)
+    pair.holdfast.create_principal(registryId=other, name="owner", policies=[policy(allow("*"))])
+    key = pair.holdfast.create_access_key(registryId=other, name="owner")
+    theirs = pair.cache.aws("ecr", key["accessKeyId"], key["secretAccessKey"])
+    configure(pair, goes_to((REGION, other), prefix=name))
+    pushed = image(b"across")
+    push(pair.pull, name, "v1", pushed)
+    assert status(pair, name, imageTag="v1") == {REGION: ("FAILED", "AccessDenied")}
+    (row,) = pair.holdfast.list_replications(repositoryName=name)["replications"]
+    assert "ecr:ReplicateImage" in row["failureReason"]
+    statement = {
+        "Sid": "replicate",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": ["ecr:ReplicateImage", "ecr:CreateRepository"],
+        "Resource": f"arn:aws:ecr:{REGION}:{other}:repository/app/*",
+    }
+    theirs.put_registry_policy(policyText=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    pair.ecr.batch_delete_image(repositoryName=name, imageIds=[{"imageTag": "v1"}])
+    push(pair.pull, name, "v1", pushed)
+    assert status(pair, name, imageTag="v1") == {REGION: ("COMPLETE", None)}
+    (found,) = theirs.describe_images(repositoryName=name)["imageDetails"]
+    assert (found["imageDigest"], found["imageTags"]) == (pushed.digest, ["v1"])
+    theirs.close()
 
 
 # --- to another server -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,18 @@ def test_a_push_makes_its_repository_by_the_longest_prefix(pair: Pair, prefix: s
     assert refused.message.startswith(held("v1", f"{prefix}/held/replicas/b"))
     for other in (prefix, f"{prefix}x/a"):
         assert pair.pull("POST", f"/v2/{other}/blobs/uploads/").code == "NAME_UNKNOWN"
+
+
+def test_a_template_gives_its_policy_to_what_it_makes(pair: Pair, prefix: str) -> None:
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    create = pair.ecr.create_repository_creation_template
+    create(prefix=prefix, appliedFor=["CREATE_ON_PUSH"], repositoryPolicy=text)
+    assert push(pair.pull, f"{prefix}/a", "v1", image(b"p")).status == 201
+    kept = pair.ecr.get_repository_policy(repositoryName=f"{prefix}/a")["policyText"]
+    assert json.loads(kept) == json.loads(text)
+    wrong = refusal(create, prefix=f"{prefix}/x", appliedFor=["CREATE_ON_PUSH"], repositoryPolicy='{"a": 1}')
+    assert wrong.code == "InvalidParameterException"
 
 
 def test_create_on_push_needs_the_right_to_create(pair: Pair, prefix: str) -> None:

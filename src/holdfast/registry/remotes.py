@@ -194,6 +194,7 @@ _MAY: Final[dict[str, Any]] = {
                 "ecr:CreateRepository",
                 "ecr:InitiateLayerUpload",
                 "ecr:PutImage",
+                "ecr:ReplicateImage",
                 "ecr:UploadLayerPart",
             ],
             "Resource": "*",

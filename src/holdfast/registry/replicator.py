@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
 from holdfast.core.errors import (
+    AccessDenied,
     BlobNotFound,
     CredentialNotFound,
     DatabaseBusy,
@@ -275,15 +276,20 @@ class Replicator:
     def _require_permission(self, source: Registry, there: Registry, repository: str) -> None:
         """Raise Failed unless the destination lets the source replicate into it.
 
-        Within an account it may. Into another account's registry only what that registry's policy allows the source's
-        account: ecr:ReplicateImage. Source: Amazon ECR user guide, "Private registry permissions".
+        Within an account it may. Into another account's registry only what that registry's policy allows: for an image
+        ecr:ReplicateImage, for a repository that is not there ecr:CreateRepository. Source: Amazon ECR user guide,
+        "Private registry permissions".
         """
-        if source.account_id != there.account_id:
-            reason = (
-                f"The policy of the registry {there.account_id} in {there.region} does not allow "
-                f"{source.account_id} ecr:ReplicateImage on {there.arn_of(repository)}."
-            )
-            raise Failed("AccessDenied", reason)
+        if source.account_id == there.account_id:
+            return
+        who = service_caller(source, THROUGH)
+        try:
+            self._access.require(who, there, "ecr:ReplicateImage", repository)
+            if catalog.repository_id(self._database, there.id, repository) is None:
+                keys = self._templates.keys(there, repository, Occasion.REPLICATION)
+                self._access.require(who, there, "ecr:CreateRepository", repository, keys=keys)
+        except AccessDenied as error:
+            raise Failed("AccessDenied", error.message) from error
 
     def _copy(
         self, txn: Transaction, one: Replication, source: Registry, there: Registry, act: Act
