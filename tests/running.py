@@ -18,7 +18,7 @@ from holdfast.client.api import api_client
 from holdfast.wiring import Holdfast, microseconds_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
 KEY_ID = "AKIAHOLDFASTTESTS234"
@@ -186,6 +186,11 @@ def running(
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
+
+
+def on_loop(server: RunningServer, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a coroutine on the server's own loop, and wait for it."""
+    return asyncio.run_coroutine_threadsafe(work(), server.loop).result(30)
 
 
 def with_settings(base: config.Settings, **changes: Any) -> config.Settings:

@@ -40,8 +40,11 @@ from holdfast.registry.history import History
 from holdfast.registry.identities import Identities
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
+from holdfast.registry.lifecycle import Lifecycle, PolicyOfTemplate
+from holdfast.registry.lifecycle_runs import LifecycleRuns
 from holdfast.registry.oidc import IdentityTokens
 from holdfast.registry.organizations import Organizations
+from holdfast.registry.orphans import Orphans
 from holdfast.registry.principals import Principals
 from holdfast.registry.pulls import Pulls
 from holdfast.registry.quotas import Quotas
@@ -146,7 +149,12 @@ class Holdfast:
         access = Access(self._database, seal, clock, management=settings.account_id, rates=rates)
         registries = Registries(self._database, access, registry, clock)
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
-        templates = Templates(self._database, access, clock, {"repositoryPolicy": RepositoryPolicy()})
+        templates = Templates(
+            self._database,
+            access,
+            clock,
+            {"repositoryPolicy": RepositoryPolicy(), "lifecyclePolicy": PolicyOfTemplate()},
+        )
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
         self.pulls = Pulls(self._database, access, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
@@ -176,6 +184,9 @@ class Holdfast:
                 uploads=self._uploads,
                 pulls=self.pulls,
                 storage_classes=self.storage_classes,
+                lifecycle=Lifecycle(self._database, access, clock),
+                lifecycle_runs=self.lifecycle,
+                orphans=Orphans(self._database, access, self.lifecycle.planner, clock),
                 principals=Principals(self._database, access, clock),
                 identities=Identities(self._database, access, clock),
                 organizations=Organizations(self._database, access, clock),
@@ -209,10 +220,12 @@ class Holdfast:
             raw, self._store, self._uploads, access, leases, gate=gate, deleting=self._directory.deleting
         )
         self.storage_classes = StorageClasses(self._database, self._store, access, self._clock)
+        self.lifecycle = LifecycleRuns(self._database, access, self.pulls, self._clock)
 
     def _begin_background_work(self) -> None:
         scrubbing = self._scrub.run(self._unclean_since, self._settle)
-        works = (self._collect(), self._watch_room(), scrubbing, self.pulls.run(), self.storage_classes.run())
+        of_images = (self.pulls.run(), self.storage_classes.run(), self.lifecycle.run())
+        works = (self._collect(), self._watch_room(), scrubbing, *of_images)
         self._background = [asyncio.create_task(work) for work in works]
         self._flows.start()
 
@@ -271,6 +284,7 @@ class Holdfast:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.lifecycle.stop()
         await self._server.stop()
         await self._flows.stop()
         if self._tracing is not None:

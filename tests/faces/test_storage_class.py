@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +9,15 @@ import pytest
 
 from images import descriptor, image, index, push, push_parts, put
 from json_api import Refusal, allow, client_of, ids, person, policy, refusal
-from running import ACCOUNT, running, settings
+from running import ACCOUNT, on_loop, running, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from images import Image
     from running import Client, RunningServer
 
 PATIENCE_SECONDS = 20
-
-
-def on_loop(server: RunningServer, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a coroutine on the server's own loop."""
-    return asyncio.run_coroutine_threadsafe(work(), server.loop).result(PATIENCE_SECONDS)
 
 
 @pytest.fixture

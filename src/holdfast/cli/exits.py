@@ -81,6 +81,8 @@ _API: Final[dict[str, tuple[Exit, str | None]]] = {
     "InvalidParameterException": (Exit.USAGE, None),
     "ValidationException": (Exit.USAGE, None),
     "RepositoryNotFoundException": (Exit.UNFINISHED, "See what there is: holdfast repo list"),
+    "LifecyclePolicyNotFoundException": (Exit.UNFINISHED, "Set one with: holdfast lifecycle set REPO FILE"),
+    "LifecyclePolicyPreviewInProgressException": (Exit.UNFINISHED, "Wait a moment, then try again."),
     "RepositoryAlreadyExistsException": (Exit.UNFINISHED, "Change its settings with: holdfast repo set"),
     "ImageNotFoundException": (Exit.UNFINISHED, "See what there is: holdfast tags REPO"),
     "PrincipalNotFoundException": (Exit.UNFINISHED, "See who there is: holdfast user list"),

@@ -22,8 +22,8 @@ SECTIONS: Final = {
     "Server": ("serve", "ready", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget", "apply"),
     "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate"),
-    "Images": ("push", "pull"),
     "Other registries": ("upstream", "replication"),
+    "Images": ("push", "pull", "lifecycle", "orphans"),
     "Vulnerabilities": ("scan",),
     "People and settings": ("user", "settings", "quota"),
 }
@@ -49,6 +49,8 @@ PLACES: Final = {
     "pull": "holdfast.cli.image:pull",
     "upstream": "holdfast.cli.upstream:upstream",
     "replication": "holdfast.cli.replication:replication",
+    "lifecycle": "holdfast.cli.lifecycle:lifecycle",
+    "orphans": "holdfast.cli.orphans:orphans",
     "scan": "holdfast.cli.scan:scan",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",

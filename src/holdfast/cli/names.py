@@ -30,6 +30,11 @@ def repository_if_any(context: click.Context, parameter: click.Parameter, value:
     return None if value is None else repository(context, parameter, value)
 
 
+def optional_repository(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check the name of a repository, if one was given."""
+    return None if value is None else repository(context, parameter, value)
+
+
 def tag(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Check a tag, if one was given."""
     try:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from holdfast.registry.identities import Identities
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
+    from holdfast.registry.lifecycle import Lifecycle
+    from holdfast.registry.lifecycle_runs import LifecycleRuns
     from holdfast.registry.organizations import Organizations
+    from holdfast.registry.orphans import Orphans
     from holdfast.registry.principals import Principals
     from holdfast.registry.pulls import Pulls
     from holdfast.registry.quotas import Quotas
@@ -65,6 +68,9 @@ class UseCases:
     uploads: Uploads
     pulls: Pulls
     storage_classes: StorageClasses
+    lifecycle: Lifecycle
+    lifecycle_runs: LifecycleRuns
+    orphans: Orphans
     principals: Principals
     identities: Identities
     organizations: Organizations

@@ -74,6 +74,11 @@ def note_evaluated(txn: Transaction, repository_id: int, *, at: int, due_at: int
     )
 
 
+def put_off(txn: Transaction, repository_id: int, *, due_at: int) -> None:
+    """Let a policy be due at another time."""
+    txn.run("UPDATE lifecycle_policies SET due_at = ? WHERE repository_id = ?", due_at, repository_id)
+
+
 def due(reader: Reader, now: int) -> Due | None:
     """Find the repository whose policy is due the longest."""
     row = reader.row(

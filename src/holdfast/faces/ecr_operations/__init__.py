@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.faces.ecr_operations.account import ACCOUNT
 from holdfast.faces.ecr_operations.images import IMAGES
 from holdfast.faces.ecr_operations.layers import LAYERS
+from holdfast.faces.ecr_operations.lifecycle import LIFECYCLE
 from holdfast.faces.ecr_operations.policies import POLICIES
 from holdfast.faces.ecr_operations.pull_through import PULL_THROUGH
 from holdfast.faces.ecr_operations.referrers import REFERRERS
@@ -36,5 +37,6 @@ ECR: Final[dict[str, Operation]] = {
     **REPLICATION,
     **STORAGE,
     **POLICIES,
+    **LIFECYCLE,
 }
 """Amazon ECR's operations that are offered; the model's others are answered with a clear refusal."""

@@ -191,5 +191,43 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
         Difference("Rules without a credential are validated too.", "Whether the upstream answers is worth knowing."),
     ),
     "TagResource": (Difference("Only ARNs of repositories are taken.", "Nothing else here has resource tags."),),
+    "GetLifecyclePolicyPreview": (
+        Difference(
+            "Previews are forgotten at a restart and after a day; images that stay are told, each with its reason, by "
+            "ListLifecycleDecisions.",
+            "A preview is for the person who asked.",
+        ),
+    ),
+    "PutLifecyclePolicy": (
+        Difference(
+            "An image that a held tag names is expired only where the registry allows it (lifecycleHeldTags=expire), "
+            "and then the name stays with its digest.",
+            "In Amazon ECR, expiry frees an immutable tag for other bytes.",
+        ),
+        Difference(
+            "Signatures and other referrers of an image that is there are neither selected nor counted; they go and "
+            "are archived with it.",
+            "A rule about untagged images must not take the proof of an image that stays.",
+        ),
+        Difference(
+            "A policy runs a minute after it was put, then every six hours; index children may go in the run of their "
+            "index.",
+            "Amazon ECR promises a day.",
+        ),
+    ),
+    "UpdateImageStorageClass": (
+        Difference(
+            "Archiving moves no bytes: the image is out of use, not elsewhere. Its layers can still be read by digest.",
+            "There is one disk.",
+        ),
+        Difference(
+            "With an index go the images that only it lists and no tag names, and the referrers; back likewise.",
+            "Amazon ECR's documentation leaves it open.",
+        ),
+        Difference(
+            "A restoration compares every byte with its digest; a damaged image stays archived.",
+            "What was not read for months is checked before anybody runs it.",
+        ),
+    ),
 }
 """Operation -> differences."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.faces.holdfast_operations.care import CARE
 from holdfast.faces.holdfast_operations.identities import IDENTITIES
+from holdfast.faces.holdfast_operations.lifecycle import LIFECYCLE
 from holdfast.faces.holdfast_operations.organizations import ORGANIZATIONS
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
 from holdfast.faces.holdfast_operations.quotas import QUOTAS
@@ -32,5 +33,6 @@ HOLDFAST: Final[dict[str, Operation]] = {
     **REPLICATION,
     **IDENTITIES,
     **ORGANIZATIONS,
+    **LIFECYCLE,
 }
 """Operations of our own model."""

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 async def get_registry_settings(call: Call) -> Result:
     """Tell the registry's settings."""
     call.use.access.require(call.caller, call.registry, "holdfast:GetRegistrySettings")
-    return _registry_settings(call.registry)
+    return _registry_settings(call, call.registry)
 
 
 async def put_registry_settings(call: Call) -> Result:
     """Change the registry's settings."""
+    held = call.parameters.get("lifecycleHeldTags")
+    if held is not None:
+        await call.use.lifecycle.set_expires_held(call.caller, call.registry, allowed=held == "expire", through=THROUGH)
     changed = await call.use.registries.configure(
         call.caller,
         call.registry,
@@ -25,7 +28,7 @@ async def put_registry_settings(call: Call) -> Result:
         deleted_tags=call.parameters.get("deletedTags"),
         through=THROUGH,
     )
-    return _registry_settings(changed)
+    return _registry_settings(call, changed)
 
 
 async def collect_garbage(call: Call) -> Result:
@@ -42,11 +45,12 @@ async def collect_garbage(call: Call) -> Result:
     }
 
 
-def _registry_settings(registry: Registry) -> Result:
+def _registry_settings(call: Call, registry: Registry) -> Result:
     return {
         "registryId": registry.account_id,
         "refusalStyle": registry.refusal_style,
         "deletedTags": registry.deleted_tags,
+        "lifecycleHeldTags": "expire" if call.use.lifecycle.expires_held(registry) else "keep",
     }
 
 
