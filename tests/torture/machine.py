@@ -155,7 +155,7 @@ def in_process(given: Round) -> None:
             inspect(self._data)
             shutil.rmtree(self._data)
 
-    _run(given, InProcess, given.size(8, 60))
+    _run(given, InProcess, given.size(8, 40))
 
 
 def over_http(given: Round) -> None:
@@ -190,7 +190,7 @@ def over_http(given: Round) -> None:
             inspect(self._server.data)
             shutil.rmtree(self._server.data)
 
-    _run(given, OverHTTP, given.size(3, 40))
+    _run(given, OverHTTP, given.size(3, 20))
 
 
 def days(given: Round) -> None:

@@ -8,12 +8,14 @@ from torture import (
     chaos,
     clock,
     effects,
+    exhaustion,
     failpoints,
     histories,
     interleavings,
     machine,
     planted,
     power,
+    real_power,
     storm,
 )
 from torture.part import Part
@@ -31,6 +33,11 @@ PARTS: Final = (
     Part("network", "cut, lost, delayed and repeated requests leave an order", chaos.histories),
     Part("retries", "days over a network that cuts and loses, all sent again", chaos.days),
     Part("clock", "the clock jumps by minutes and days: leases, tokens, order", clock.jumps),
+    Part("ext4", "real power cuts of a real file system, ext4", real_power.ext4),
+    Part("xfs", "real power cuts of a real file system, xfs", real_power.xfs),
+    Part("full-disk", "no room: refused, never half, and on again when there is room", exhaustion.full_disk),
+    Part("descriptors", "no file descriptor left: refused, and on again", exhaustion.no_descriptors),
+    Part("memory", "little memory and a flood of uploads: refused or restarted, never wrong", exhaustion.no_memory),
     Part("storm", "push, mount, HEAD-then-skip, delete and collect at once", storm.rage),
     Part("planted", "the battery sees planted bugs", planted.all_caught),
 )
