@@ -41,7 +41,9 @@ class Proxy:
     fate: str = "pass"
     repeated: list[tuple[float, float]] = field(default_factory=list)
     """When repetitions were sent and ended."""
-    _served: threading.Event = field(default_factory=threading.Event)
+    _served: threading.Condition = field(default_factory=threading.Condition)
+    _announced: int = 0
+    _done: int = 0
     _later: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -60,12 +62,16 @@ class Proxy:
 
     def let(self, fate: str) -> None:
         """Say what becomes of the next connection."""
-        self._served.clear()
-        self.fate = fate
+        with self._served:
+            # The connection before may still be served: its fate is its own.
+            self._served.wait_for(lambda: self._done >= self._announced, 60)
+            self._announced += 1
+            self.fate = fate
 
     def settle(self) -> None:
         """Wait until the last connection is served, and for all repetitions."""
-        self._served.wait(60)
+        with self._served:
+            self._served.wait_for(lambda: self._done >= self._announced, 60)
         for thread in self._later:
             thread.join()
         self._later.clear()
@@ -78,7 +84,9 @@ class Proxy:
                 return
             with client, suppress(OSError):
                 self._serve(client, self.fate)
-            self._served.set()
+            with self._served:
+                self._done += 1
+                self._served.notify_all()
 
     def _serve(self, client: socket.socket, fate: str) -> None:
         with socket.create_connection(self.target, timeout=30) as server:

@@ -77,7 +77,7 @@ def _start(server: Server, belief: Belief, plans: Iterator[str]) -> int:
     deaths = 0
     while True:
         if (server.data / "holdfast.db").exists():
-            inspect(server.data)
+            inspect(server.data, with_fsck=False)
         try:
             server.start(next(plans, ""))
         except Died:

@@ -23,7 +23,7 @@ MOST_SECONDS = 1.0
 
 def _cuts(given: Round, kind: str) -> None:
     with on_a_loop(kind) as mount:
-        for _ in range(given.size(2, 12)):
+        for _ in range(given.size(1, 12)):
             belief = fresh()
             server = Server(mount.path / f"data{given.tally.runs}")
             for life in range(given.size(2, 4)):

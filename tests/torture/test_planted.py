@@ -12,8 +12,8 @@ from torture.planted import BUGS, ROOT, Bug, NotPlanted, plant, prove
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUICK = ("synchronous NORMAL", "no generation", "check, then act on a tag", "tombstones are ignored")
-"""One of the disk, one of the collection, one of races, one of the rule: a few seconds each."""
+QUICK = ("synchronous NORMAL", "no generation", "check, then act on a tag")
+"""One of the disk, one of the collection, one of races: a few seconds each."""
 
 
 @pytest.fixture
