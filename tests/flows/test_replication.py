@@ -211,6 +211,27 @@ def test_what_was_pushed_before_is_not_replicated_until_a_backfill(pair: Pair, t
     assert told.code == INVALID
 
 
+def test_a_backfill_is_one_a_region_and_can_be_stopped(pair: Pair, name: str) -> None:
+    place = {"region": "eu-north-1", "registryId": ACCOUNT}
+    pair.holdfast.put_replication_peer(destination=place, url="http://127.0.0.1:1")
+    push(pair.pull, name, "v", image(b"x"))
+    configure(pair, goes_to(("eu-north-1", ACCOUNT), ("eu-north-1", "999999999999"), prefix=name))
+    identity = pair.ecr.start_replication_backfill(destination=place)["replicationBackfillId"]
+    again = refusal(pair.ecr.start_replication_backfill, destination={**place, "registryId": "999999999999"})
+    assert again.code == "ReplicationBackfillInProgressException"
+
+    def listed() -> Any:
+        found = pair.ecr.list_replication_backfills()["backfills"]
+        return next(one for one in found if one["replicationBackfillId"] == identity)
+
+    eventually(lambda: listed()["status"] == "IN_PROGRESS")
+    stopped = pair.ecr.stop_replication_backfill(replicationBackfillId=identity)
+    assert stopped["status"] in {"STOPPED", "STOPPING"}
+    eventually(lambda: listed()["status"] == "STOPPED")
+    assert listed()["endedAt"] >= listed()["startedAt"]
+    pair.holdfast.delete_replication_peer(destination=place)
+
+
 def test_a_tag_that_holds_there_holds_and_the_replication_failed(pair: Pair, there: There, name: str) -> None:
     pair.ecr.create_repository_creation_template(
         prefix=name.rpartition("/")[0], appliedFor=["PULL_THROUGH_CACHE"], imageTagMutability="MUTABLE"

@@ -384,7 +384,7 @@ class Replicator:
         open_ones = sum(counts.values()) - completed - failed
         status = code = None
         if backfill.status == "STOPPING":
-            status = None if open_ones else "STOPPED"
+            status = None if counts.get(replications.RUNNING) else "STOPPED"  # what waits to be tried again is dropped
         elif gives_up(completed, failed):
             status, code = "FAILED", "TooManyFailures"
         elif not open_ones:
