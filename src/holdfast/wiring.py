@@ -343,6 +343,11 @@ class Holdfast:
             },
             {
                 "holdfast_rate_limited": ("Requests told to wait, by whose.", "whose", lambda: self._rates.refused),
+                "holdfast_lifecycle": (
+                    "Lifecycle runs, those that failed, and what became of images.",
+                    "outcome",
+                    lambda: self.lifecycle.totals,
+                ),
                 "holdfast_errors": ("Errors told to clients, as docs/reference/errors.md.", "error", self._told),
             },
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from holdfast.core.errors import StorageFull
 from images import image, index, push, push_parts, put
 from json_api import Clock, Refusal, allow, client_of, ids, person, policy, refusal
 from running import ACCOUNT, RunningServer, on_loop, running, settings
@@ -222,6 +224,83 @@ def test_a_policy_that_is_due_runs_by_itself_and_then_every_few_hours(aged: tupl
     clock.ahead_seconds += 7 * 3600
     assert on_loop(server, server.holdfast.lifecycle.run_due) == 1
     assert server.client()("GET", "/v2/t/due/tags/list").json()["tags"] == ["v3"]
+
+
+def interrupted(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object], plans: list[int]
+) -> None:
+    """Let something happen between the first plan of a run and its first transaction."""
+    planner = server.holdfast.lifecycle.planner
+    plan = planner.plan
+
+    async def planned(*given: Any, **named: Any) -> Any:
+        made = await plan(*given, **named)
+        plans.append(len(made.going))
+        if len(plans) == 1:
+            await asyncio.to_thread(meanwhile)
+        return made
+
+    monkeypatch.setattr(planner, "plan", planned)
+
+
+def test_what_was_tagged_or_pulled_since_the_plan_is_spared(
+    server: RunningServer, ecr: Any, client: Client, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose = [image() for _ in range(4)]
+    for one in loose:
+        push_parts(client, repository, one)
+        put(client, repository, one.digest, one)
+    everything = text(rule(1, "sinceImagePushed", 1, tagStatus="untagged"))
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=everything)
+    plans: list[int] = []
+
+    def meanwhile() -> None:
+        mine = server.client()
+        put(mine, repository, "rescued", loose[1])
+        mine("GET", f"/v2/{repository}/manifests/{loose[2].digest}")
+
+    monkeypatch.setattr(
+        server.holdfast.lifecycle.planner, "_clock", lambda: server.holdfast._clock() + 2 * 86_400_000_000
+    )
+    interrupted(server, monkeypatch, meanwhile, plans)
+    done = run(server, repository)
+    assert (plans, done["expired"], done["spared"]) == ([4], 2, 2)
+    assert digests(ecr, repository) == {loose[1].digest, loose[2].digest}
+
+
+def test_a_plan_that_counts_is_made_anew_when_something_went_meanwhile(
+    server: RunningServer, ecr: Any, client: Client, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first plan two would stay; by then one of them is gone, so that the oldest but one has to stay."""
+    made = pushed(client, repository, "v1", "v2", "v3", "v4")
+    wanted = text(rule(1, "imageCountMoreThan", 2, "v*"))
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=wanted)
+    plans: list[int] = []
+    interrupted(
+        server,
+        monkeypatch,
+        lambda: server.client()("DELETE", f"/v2/{repository}/manifests/{made[3].digest}"),
+        plans,
+    )
+    done = run(server, repository)
+    assert (plans, done["expired"]) == ([2, 1], 1)
+    assert digests(ecr, repository) == {made[1].digest, made[2].digest}
+
+
+def test_a_run_that_was_stopped_is_gone_on_with(
+    server: RunningServer, ecr: Any, client: Client, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed(client, repository, "v1", "v2", "v3")
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=KEEP_ONE)
+    with monkeypatch.context() as broken:
+
+        async def fails(*_: Any, **__: Any) -> Any:
+            raise StorageFull
+
+        broken.setattr(server.holdfast.lifecycle, "_apply", fails)
+        assert run(server, repository)["status"] == "FAILED"
+    assert len(digests(ecr, repository)) == 3
+    assert run(server, repository)["expired"] == 2
 
 
 # --- held tags -------------------------------------------------------------------------------------------------------

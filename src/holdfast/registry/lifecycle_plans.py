@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core import lifecycle_policy
-from holdfast.core.lifecycle import Outcome, evaluate, oldest_first
+from holdfast.core.lifecycle import Outcome, containers_first, evaluate, oldest_first
 from holdfast.core.lifecycle_policy import CountType
 from holdfast.store import lifecycle
 
@@ -42,13 +42,15 @@ class Status(StrEnum):
 class Plan:
     """What becomes of every image of a repository under a policy, the oldest first."""
 
-    decisions: list[Decision]
-    counts_images: bool
+    decisions: list[Decision] = field(default_factory=list)
+    going: list[Decision] = field(default_factory=list)
+    """Those that are expired or archived."""
+    archiving: int = 0
+    """How many of these are archived."""
+    steps: list[list[Decision]] = field(default_factory=list)
+    """Those again, in the order of a run: groups that go together."""
+    counts_images: bool = False
     """Whether a rule counts images, so that what goes meanwhile changes what may go."""
-
-    def with_outcome(self, outcome: Outcome) -> list[Decision]:
-        """Return the images that come to this."""
-        return [one for one in self.decisions if one.outcome is outcome]
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class Preview:
     policy: str
     started_at: int
     status: Status = Status.IN_PROGRESS
-    plan: Plan = field(default_factory=lambda: Plan([], counts_images=False))
+    plan: Plan = field(default_factory=Plan)
 
 
 class Planner:
@@ -79,8 +81,7 @@ class Planner:
         policy = lifecycle_policy.parse(text)
         await self.note_pulls()
         rows = await self._rows(repository)
-        decisions = await asyncio.to_thread(_decide, policy, rows, repository, self._clock(), expires_held=expires_held)
-        return Plan(decisions, any(rule.count_type is CountType.MORE_THAN for rule in policy.rules))
+        return await asyncio.to_thread(_decide, policy, rows, repository, self._clock(), expires_held=expires_held)
 
     async def images(self, repository: Repository, is_held: Callable[[str], bool]) -> list[Image]:
         """Return every image of a repository as a policy sees it."""
@@ -104,8 +105,18 @@ def holds(repository: Repository) -> Callable[[str], bool]:
     return lambda tag: repository.mutability.judge(tag).held
 
 
-def _decide(policy: Policy, rows: list[Row], repository: Repository, now: int, *, expires_held: bool) -> list[Decision]:
+def _decide(policy: Policy, rows: list[Row], repository: Repository, now: int, *, expires_held: bool) -> Plan:
     by_default = repository.mutability.mode.holds_by_default
     is_held = holds(repository) if repository.mutability.filters else lambda _: by_default
     images = [lifecycle.image_of(row, is_held) for row in rows]
-    return oldest_first(evaluate(policy, images, now, expires_held=expires_held))
+    decisions = oldest_first(evaluate(policy, images, now, expires_held=expires_held))
+    going = [one for one in decisions if one.outcome is not Outcome.KEEP]
+    expiring = [one for one in going if one.outcome is Outcome.EXPIRE]
+    archiving = [[one] for one in going if one.outcome is Outcome.ARCHIVE]
+    return Plan(
+        decisions,
+        going,
+        len(archiving),
+        [*containers_first(expiring), *archiving],
+        any(rule.count_type is CountType.MORE_THAN for rule in policy.rules),
+    )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.core import lifecycle_policy
 from holdfast.core.errors import HoldfastError
-from holdfast.core.lifecycle import ImageStatus, Outcome, containers_first
+from holdfast.core.lifecycle import ImageStatus, Outcome
 from holdfast.core.lifecycle_errors import (
     LifecyclePreviewInProgress,
     LifecyclePreviewNotFound,
@@ -255,11 +255,10 @@ class LifecycleRuns:
         row = require_policy(self._database, registry, found)
         allowed = lifecycle.expires_held(self._database, registry.id)
         plan = await self._planner.plan(found, row.policy, expires_held=allowed)
-        going, resting = plan.with_outcome(Outcome.EXPIRE), plan.with_outcome(Outcome.ARCHIVE)
         run.examined = len(plan.decisions)
-        run.planned = run.expired + run.archived + len(going) + len(resting)
+        run.planned = run.expired + run.archived + len(plan.going)
         removals: int | None = row.removals
-        for batch in _batches([*containers_first(going), *([one] for one in resting)]):
+        for batch in _batches(plan.steps):
             step = await self._apply(registry, found, row, plan, batch, removals, allowed=allowed, act=act)
             run.expired += step.expired
             run.archived += step.archived
@@ -342,7 +341,7 @@ def _remember(kept: OrderedDict[int, T], key: int, value: T) -> None:
 
 
 def _forget(preview: Preview) -> None:
-    preview.plan, preview.status = Plan([], counts_images=False), Status.EXPIRED
+    preview.plan, preview.status = Plan(), Status.EXPIRED
 
 
 def _batches(groups: Sequence[list[Decision]]) -> list[list[list[Decision]]]:

@@ -99,7 +99,9 @@ class Orphans:
             images = [one.image for one in plan.decisions]
         manifests, parts = await self._sizes(found.id)
         unreached = {image.digest for image in images} - reached(images)
-        expired = {one.image.digest for one in plan.with_outcome(Outcome.EXPIRE)} if plan is not None else set()
+        expired = (
+            {one.image.digest for one in plan.going if one.outcome is Outcome.EXPIRE} if plan is not None else set()
+        )
         decided = {one.image.digest: one for one in plan.decisions} if plan is not None else {}
         orphans = [
             Orphan(image, manifests.get(image.digest, 0) + _sum(parts, [image.digest]), decided.get(image.digest))

@@ -44,8 +44,7 @@ async def get_lifecycle_policy_preview(call: Call) -> Result:
     if wanted and call.is_paged:
         parameter, why = "imageIds", "maxResults and nextToken cannot be combined with imageIds"
         raise ParameterInvalid(parameter, why)
-    going = [one for one in preview.plan.decisions if one.outcome is not Outcome.KEEP]
-    found = _filtered(call, going)
+    found = _filtered(call, preview.plan.going)
     if wanted:
         ids = image_ids(wanted)
         page, token = [one for one in found if any(_is(one, id_.digest, id_.tag) for id_ in ids)], None
@@ -55,7 +54,7 @@ async def get_lifecycle_policy_preview(call: Call) -> Result:
         page = found[begin : begin + limit]
         more = begin + limit < len(found)
         token = call.next_token([begin + limit, preview.started_at]) if more else None
-    archiving = sum(one.outcome is Outcome.ARCHIVE for one in going)
+    archiving = preview.plan.archiving
     return {
         **where_of(call),
         "lifecyclePolicyText": preview.policy,
@@ -63,7 +62,7 @@ async def get_lifecycle_policy_preview(call: Call) -> Result:
         "nextToken": token,
         "previewResults": [_result(one) for one in page],
         "summary": {
-            "expiringImageTotalCount": len(going) - archiving,
+            "expiringImageTotalCount": len(preview.plan.going) - archiving,
             "transitioningImageTotalCounts": [{"targetStorageClass": "ARCHIVE", "imageTotalCount": archiving}],
         },
     }
