@@ -154,6 +154,22 @@ def test_a_tag_pushed_here_is_no_business_of_upstreams(pair: Pair, prefix: str, 
     assert not pair.entries(here, "upstream-drifted")
 
 
+def test_a_registry_that_rests_serves_what_is_here(pair: Pair, prefix: str, name: str) -> None:
+    old = image(b"old")
+    push(pair.push, name, "v", old)
+    here = f"{prefix}/{name}"
+    assert digest_of(pair.pull, here, "v") == old.digest
+    push(pair.push, name, "v", image(b"new"))
+    pair.holdfast.set_read_only(readOnly=True, reason="a test")
+    try:
+        pair.clock.ahead_seconds = DAY_SECONDS + 60
+        assert digest_of(pair.pull, here, "v") == old.digest
+        assert pair.pull("GET", f"/v2/{here}/manifests/v").status == 200
+    finally:
+        pair.clock.ahead_seconds = 0
+        pair.holdfast.set_read_only(readOnly=False)
+
+
 def test_many_first_pulls_make_one_fetch(pair: Pair, prefix: str, name: str) -> None:
     pushed = image(b"x" * 2_000_000)
     push(pair.push, name, "v", pushed)
