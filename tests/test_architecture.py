@@ -86,6 +86,7 @@ FACE_VOCABULARY = {
     "json_call",
     "kept_answers",
     "hosts",
+    "ledger_headers",
     "signatures",
 }
 """Modules of faces that other faces share; beyond these a face knows no other, but for its own parts."""

@@ -53,6 +53,10 @@ class Settings:
     upload_hours: int
     shutdown_seconds: int
     read_only: bool
+    ledger_origin: str | None
+    ledger_answers: str
+    ledger_readers: str
+    ledger_policy: Path | None
     reserve_mib: int
     scrub_mib_per_second: int
     scrub_days: int
@@ -211,6 +215,32 @@ TABLE: Final = (
         "no",
         _yes_or_no,
         "yes: take no pushes and no changes; pulls go on. While the server runs: holdfast read-only.",
+    ),
+    Setting(
+        "ledger_origin",
+        None,
+        _matching(r"[!-*,-~]{1,200}", "1 to 200 printable characters without spaces and '+'"),
+        "Name of the ledger in its checkpoints, by custom an address without scheme; it can never be changed. "
+        "Unset: holdfast/ACCOUNT/REGION.",
+    ),
+    Setting(
+        "ledger_answers",
+        "published",
+        _one_of("published", "committed"),
+        "When a push is answered: once its entry is published in the ledger, or once it is durable.",
+    ),
+    Setting(
+        "ledger_readers",
+        "right",
+        _one_of("right", "logged-in", "public"),
+        "Who may read the ledger's files, which name repositories and principals: who has the right "
+        "holdfast:ReadLedger, who is logged in, or everybody.",
+    ),
+    Setting(
+        "ledger_policy",
+        None,
+        Path,
+        "Policy (C2SP tlog-policy) with the witnesses, and their addresses, that must cosign what is published.",
     ),
     Setting(
         "reserve_mib",

@@ -24,6 +24,8 @@ from holdfast.faces.forwarded import behind
 from holdfast.faces.http import Handler, Request, Response
 from holdfast.faces.json_call import UseCases
 from holdfast.faces.kept_answers import KeptAnswers
+from holdfast.faces.ledger import PREFIX as LEDGER_PREFIX
+from holdfast.faces.ledger import LedgerFace
 from holdfast.faces.oci import ERRORS, OCIFace
 from holdfast.faces.operations import Metrics, OperationsFace
 from holdfast.faces.server import Limits, Server
@@ -40,6 +42,9 @@ from holdfast.registry.history import History
 from holdfast.registry.identities import Identities
 from holdfast.registry.image_pages import ImagePages
 from holdfast.registry.images import Images
+from holdfast.registry.ledger import Ledger
+from holdfast.registry.ledger_keys import LedgerKeys
+from holdfast.registry.ledger_use import LedgerUse, Readers
 from holdfast.registry.lifecycle import Lifecycle, PolicyOfTemplate
 from holdfast.registry.lifecycle_runs import LifecycleRuns
 from holdfast.registry.oidc import IdentityTokens
@@ -64,6 +69,7 @@ from holdfast.registry.uploads import Uploads
 from holdfast.store import content, entries, failpoints, flows, replications, usage
 from holdfast.store.data_directory import DataDirectory
 from holdfast.store.filesystem import FilesystemBlobs
+from holdfast.store.ledger_files import LedgerFiles
 from holdfast.store.reserve import Reserve
 from holdfast.store.sqlite import SQLiteDatabase
 
@@ -141,6 +147,7 @@ class Holdfast:
         settings = self.settings
         self._loop = asyncio.get_running_loop()
         raw, gate = self._open(settings)
+        ledger = await self._open_ledger(raw, gate)
         seal = Seal.at(self._directory.seal_key)
         clock, leases = self._clock, self._lease_clock
         places = [(settings.account_id, settings.region), *settings.registries]
@@ -158,13 +165,18 @@ class Holdfast:
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
         self.pulls = Pulls(self._database, access, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
-        images = Images(self._database, access, repositories, clock, is_there=blobs.is_there, pulls=self.pulls)
+        included = ledger.included
+        images = Images(
+            self._database, access, repositories, clock, is_there=blobs.is_there, pulls=self.pulls, included=included
+        )
+        ledger_use = LedgerUse(self._database, access, ledger, clock, readers=Readers(settings.ledger_readers))
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
         self._make_keepers(raw, gate, access)
-        self.made_up_key = await Principals(raw, access, clock).bootstrap(
-            registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
-        )
+        if ledger.problem is None:
+            self.made_up_key = await Principals(raw, access, clock).bootstrap(
+                registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
+            )
         self._outbound = Outbound(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
         joined = (seal, templates, images, blobs, self._uploads, self._store, self._outbound, clock, leases)
         flowing = self._flows = Flows.joined(self._database, access, *joined)
@@ -178,7 +190,7 @@ class Holdfast:
                 registries=registries,
                 repositories=repositories,
                 images=images,
-                pages=ImagePages(self._database, access, clock),
+                pages=ImagePages(self._database, access, clock, included=included),
                 quotas=Quotas(self._database, access, clock),
                 blobs=blobs,
                 uploads=self._uploads,
@@ -192,6 +204,7 @@ class Holdfast:
                 organizations=Organizations(self._database, access, clock),
                 policies=ResourcePolicies(self._database, access, clock),
                 history=History(self._database, access),
+                ledger=ledger_use,
                 upkeep=self.upkeep,
                 templates=templates,
                 flows=flowing,
@@ -208,8 +221,8 @@ class Holdfast:
         may_read = partial(_require_metrics, settings.metrics, access, registry)
         operations = OperationsFace(self._metrics, self._problems, self._write_problems, may_read=may_read)
         sts = self._made_sts(access, registries, seal)
-        handler = self._outermost(failpoints.before_answers(_router(oci, ecr, sts, operations)))
-        await self._listen(handler)
+        faces = (oci, ecr, sts, LedgerFace(ledger, ledger_use, registries), operations)
+        await self._listen(self._outermost(failpoints.before_answers(_router(*faces))))
         self._begin_background_work()
 
     def _make_keepers(self, raw: SQLiteDatabase, gate: Gate, access: Access) -> None:
@@ -227,6 +240,7 @@ class Holdfast:
         of_images = (self.pulls.run(), self.storage_classes.run(), self.lifecycle.run())
         works = (self._collect(), self._watch_room(), scrubbing, *of_images)
         self._background = [asyncio.create_task(work) for work in works]
+        self._ledger_work = asyncio.create_task(self._keep_ledger())
         self._flows.start()
 
     async def _listen(self, handler: Handler) -> None:
@@ -287,6 +301,8 @@ class Holdfast:
         await self.lifecycle.stop()
         await self._server.stop()
         await self._flows.stop()
+        self._ledger_work.cancel()  # after the last answer that waits for it
+        await asyncio.gather(self._ledger_work, return_exceptions=True)
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         self._outbound.close()
@@ -337,6 +353,11 @@ class Holdfast:
                     lambda: len(self._scrub.now.damaged),
                 ),
                 "holdfast_read_only": ("1 while pushes and changes are refused.", lambda: bool(self._gate.reasons)),
+                "holdfast_ledger_entries": (
+                    "Entries of the ledger that are published.",
+                    lambda: self._ledger.published_size,
+                ),
+                "holdfast_ledger_stopped": ("1 when the ledger signs nothing.", lambda: bool(self._ledger.problem)),
                 "holdfast_disk_full": ("1 while new content waits for room.", lambda: self._reserve.is_full),
                 "holdfast_reserve_bytes": ("Room kept back on the disk.", lambda: self._reserve.held_bytes),
                 **self._gauges_of_use(),
@@ -445,6 +466,23 @@ class Holdfast:
             self._directory.sound_until(self._lease_clock())
             self._is_settled = True
 
+    async def _open_ledger(self, raw: SQLiteDatabase, gate: Gate) -> Ledger:
+        """Open the ledger before anything is written: what is behind what was published must not go on."""
+        settings = self.settings
+        origin = settings.ledger_origin or f"holdfast/{settings.account_id}/{settings.region}"
+        keys = LedgerKeys(settings.data, origin)
+        files = LedgerFiles(self._directory.ledger)
+        waits = settings.ledger_answers == "published"
+        self._ledger = Ledger(raw, files, keys, origin, gate, self._clock, waits=waits)
+        await self._ledger.open()
+        return self._ledger
+
+    async def _keep_ledger(self) -> None:
+        try:
+            await self._ledger.run()
+        except Exception as error:  # noqa: BLE001 - entries that cannot be published are as bad as a disk that fails
+            self._on_failure(error)
+
     async def _watch_room(self) -> None:
         while True:
             await asyncio.sleep(ROOM_SECONDS)
@@ -452,7 +490,7 @@ class Holdfast:
                 await asyncio.to_thread(self._reserve.make)
 
 
-def _router(oci: OCIFace, ecr: ECRFace, sts: STSFace, operations: OperationsFace) -> Handler:
+def _router(oci: OCIFace, ecr: ECRFace, sts: STSFace, ledger: LedgerFace, operations: OperationsFace) -> Handler:
     async def answer(request: Request) -> Response:
         path = request.path
         if path.startswith("/v2/") or path == "/v2":
@@ -462,6 +500,8 @@ def _router(oci: OCIFace, ecr: ECRFace, sts: STSFace, operations: OperationsFace
             return await (sts if is_form and request.method == "POST" else ecr).answer(request)
         if path in _OPERATIONS:
             return await operations.answer(request)
+        if path.startswith(LEDGER_PREFIX):
+            return await ledger.answer(request)
         if path == "/token":
             return await oci.answer_token(request)
         if path.startswith("/download/"):

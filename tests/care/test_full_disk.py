@@ -82,7 +82,7 @@ def test_a_commit_that_finds_no_room_is_done_in_the_reserve(small: Path) -> None
         pushed = image(b"kept")
         push(client, "t/a", "v1", pushed)
         fill(small / "filler")
-        for number in range(60):
+        for number in range(25):
             assert put(client, "t/a", f"tag-{number}", pushed).status == 201
         assert up.holdfast._reserve.is_full
         assert not up.holdfast.failed.is_set()

@@ -17,6 +17,8 @@ class HoldfastError(Exception):
     fault: ClassVar[str] = "caller"
     retry_after_seconds: int | None = None
     """How long to wait before the same may be tried again; None where waiting does not help."""
+    ledger: tuple[int, ...] | None = ()
+    """Places of the entries that tell of the failure, as of a refused overwrite; None while they are pending."""
 
     def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
         # What was wrong may be quoted in it, and a terminal obeys what it is shown.

@@ -22,12 +22,13 @@ from holdfast.faces.ecr_operations import ECR
 from holdfast.faces.holdfast_operations import HOLDFAST
 from holdfast.faces.http import BodyAborted, BodyTooLarge, Request, Response
 from holdfast.faces.json_call import Call
+from holdfast.faces.ledger_headers import ledger_headers
 from holdfast.faces.service_model import InvalidParameter, SerializationError, ServiceModel, UnknownOperation
 from holdfast.faces.signatures import Signatures, connection_of
 from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from holdfast.faces.json_call import Operation, UseCases
 
@@ -162,8 +163,9 @@ class ECRFace:
             if perform is None:
                 message = f"Holdfast does not offer the operation {operation} yet."
                 return _reply(request, *model.render_error("UnknownOperationException", message))
-            result = await perform(Call(operation, request, caller, parameters, self._use, region))
-            return _reply(request, 200, model.render(operation, result))
+            call = Call(operation, request, caller, parameters, self._use, region)
+            result = await perform(call)
+            return _reply(request, 200, model.render(operation, result), call.headers)
         except (sigv4.SigV4Error, SerializationError, InvalidParameter, UnknownOperation) as error:
             return _reply(request, *model.render_error(error.code, error.message))
         except BodyTooLarge as error:
@@ -171,7 +173,7 @@ class ECRFace:
             return _reply(request, *model.render_error("RequestEntityTooLargeException", message))
         except errors.HoldfastError as error:
             self._on_error(type(error).__name__)
-            return _reply(request, *_told(model, operation, error), retry_after_seconds=error.retry_after_seconds)
+            return _reply(request, *_told(model, operation, error), _headers(error))
         except BodyAborted:
             raise  # the edge answers it: the request was broken, not the server
         except Exception:
@@ -235,8 +237,11 @@ def _told(model: ServiceModel, operation: str | None, error: errors.HoldfastErro
     return model.render_error(ERRORS[type(error)][-1], message)
 
 
-def _reply(request: Request, status: int, body: bytes, *, retry_after_seconds: int | None = None) -> Response:
-    headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request.id)]
-    if retry_after_seconds is not None:
-        headers.append(("Retry-After", str(retry_after_seconds)))
+def _headers(error: errors.HoldfastError) -> list[tuple[str, str]]:
+    wait = error.retry_after_seconds
+    return [*ledger_headers(error.ledger), *([("Retry-After", str(wait))] if wait is not None else [])]
+
+
+def _reply(request: Request, status: int, body: bytes, more: Iterable[tuple[str, str]] = ()) -> Response:
+    headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request.id), *more)
     return Response(status, headers, body)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from holdfast.core.errors import PageTokenInvalid, RegistryNotFound, RepositoryNotFound
 from holdfast.faces.hosts import host_of
+from holdfast.faces.ledger_headers import ledger_headers
 from holdfast.registry.seal import SealBroken
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from holdfast.registry.identities import Identities
     from holdfast.registry.image_pages import ImagePages
     from holdfast.registry.images import Images
+    from holdfast.registry.ledger import Places
+    from holdfast.registry.ledger_use import LedgerUse
     from holdfast.registry.lifecycle import Lifecycle
     from holdfast.registry.lifecycle_runs import LifecycleRuns
     from holdfast.registry.organizations import Organizations
@@ -76,6 +79,7 @@ class UseCases:
     organizations: Organizations
     policies: ResourcePolicies
     history: History
+    ledger: LedgerUse
     upkeep: Upkeep
     templates: Templates
     flows: Flows
@@ -99,6 +103,12 @@ class Call:
     use: UseCases
     region: str | None = None
     """The region that the request was signed for; None: the default registry's."""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """Beyond those that every answer has."""
+
+    def note(self, places: Places) -> None:
+        """Let the answer say where its entries stand in the ledger."""
+        self.headers.extend(ledger_headers(places))
 
     @property
     def repository(self) -> str:

@@ -22,6 +22,7 @@ from holdfast.core.reference import parse_reference, parse_repository_name, pars
 from holdfast.faces.blob_answer import FOR_EVER, answer_blob, blob_headers, has_current
 from holdfast.faces.hosts import registry_at
 from holdfast.faces.http import BodyTooLarge, Request, Response
+from holdfast.faces.ledger_headers import ledger_headers
 from holdfast.faces.oci_call import MAX_QUERY_FIELDS, OCICall, Target, target_of
 from holdfast.faces.signatures import connection_of
 from holdfast.registry.access import BEARER_TOKEN_SECONDS
@@ -325,15 +326,15 @@ class OCIFace:
         ]
         if pushed.manifest.subject is not None:
             headers.append(("OCI-Subject", str(pushed.manifest.subject.digest)))
-        return Response(201, headers)
+        return Response(201, [*headers, *ledger_headers(pushed.ledger)])
 
     async def _delete_manifest(self, call: OCICall) -> Response:
         reference = parse_reference(call.reference)
         if isinstance(reference, str):
-            await self._images.delete_tag(call.caller, call.registry, call.name, reference, through=THROUGH)
+            places = await self._images.delete_tag(call.caller, call.registry, call.name, reference, through=THROUGH)
         else:
-            await self._images.delete(call.caller, call.registry, call.name, reference, through=THROUGH)
-        return Response(202, (_API_VERSION,))
+            places = await self._images.delete(call.caller, call.registry, call.name, reference, through=THROUGH)
+        return Response(202, (_API_VERSION, *ledger_headers(places)))
 
     # --- blobs -------------------------------------------------------------------------------------------------------
 
@@ -411,7 +412,7 @@ class OCIFace:
     def _error(self, request: Request, error: errors.HoldfastError, *, challenge: str | None = None) -> Response:
         self._on_error(type(error).__name__)
         status, code = ERRORS[type(error)]
-        headers = [_API_VERSION, _JSON]
+        headers = [_API_VERSION, _JSON, *ledger_headers(error.ledger)]
         if isinstance(error, errors.TagHeld) and registry_at(self._registries, request.host).refusal_style == "ecr":
             status, code = 400, "TAG_INVALID"
         if isinstance(error, errors.TokenExpired) and request.headers.get("authorization", "")[:6].lower() == "bearer":

@@ -138,6 +138,10 @@ class Access:
             return None
         return self._holder(row.principal, row.id, connection), self._secret(row)
 
+    def admit_stranger(self, source: str) -> None:
+        """Count a request of somebody who need not say who they are. Raises RateExceeded."""
+        self._rates.admit_stranger(source)
+
     def admit(self, caller: Caller) -> None:
         """Count a request of a caller who was not authenticated by `authenticate`. Raises RateExceeded."""
         self._rates.admit(caller.arn)

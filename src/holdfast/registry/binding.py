@@ -7,7 +7,7 @@ act and its entry in the record are written together. Nothing else in Holdfast b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core import mutability
@@ -37,6 +37,22 @@ class Act:
     caller: Caller
     at: int
     through: str
+    entries: list[int] = field(default_factory=list, compare=False)
+    """Sequence numbers of the entries that the act wrote by `record`: what its answer waits for."""
+
+    def record(
+        self,
+        txn: Transaction,
+        registry: Registry,
+        kind: EntryKind,
+        *,
+        repository: str | None = None,
+        tag: str | None = None,
+        **facts: Any,  # noqa: ANN401 - JSON values of many kinds
+    ) -> None:
+        """Write the entry of the act, in the act's own transaction."""
+        sequence = entries.append(txn, registry.id, kind, self.body(**facts), repository=repository, tag=tag)
+        self.entries.append(sequence)
 
     def body(self, **facts: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values of many kinds
         """Return the body of an entry: who, when, from where, and the facts given."""
@@ -109,13 +125,15 @@ def unbind(txn: Transaction, registry: Registry, repository: Repository, bound: 
     if verdict.held and registry.holds_deleted_tags:
         _bury(txn, registry, repository.name, bound, act)
     bindings.end(txn, bound.id, at=act.at, by=act.caller.arn, cause="deleted")
-    entries.append(
+    act.record(
         txn,
-        registry.id,
+        registry,
         EntryKind.TAG_DELETED,
-        act.body(digest=bound.digest, held=verdict.held, why=why),
         repository=repository.name,
         tag=bound.tag,
+        digest=bound.digest,
+        held=verdict.held,
+        why=why,
     )
 
 
@@ -125,9 +143,7 @@ def forget(txn: Transaction, registry: Registry, repository: str, tag: str, act:
     if found is None:
         return False
     bindings.close_tombstone(txn, found.id, at=act.at, by=act.caller.arn, cause="forgotten")
-    entries.append(
-        txn, registry.id, EntryKind.TAG_FORGOTTEN, act.body(digest=found.digest), repository=repository, tag=tag
-    )
+    act.record(txn, registry, EntryKind.TAG_FORGOTTEN, repository=repository, tag=tag, digest=found.digest)
     return True
 
 
@@ -207,38 +223,35 @@ def _apply(
         Action.RESTORE: EntryKind.TAG_RESTORED,
         Action.MOVE: EntryKind.TAG_MOVED,
     }[decision.action]
-    entries.append(
+    act.record(
         txn,
-        registry.id,
+        registry,
         kind,
-        act.body(
-            digest=digest,
-            media_type=manifest.media_type,
-            bytes=len(manifest.payload),
-            before=bound.digest if bound else None,
-            rule=decision.rule,
-            reason=decision.reason,
-        ),
         repository=repository.name,
         tag=tag,
+        digest=digest,
+        media_type=manifest.media_type,
+        bytes=len(manifest.payload),
+        before=bound.digest if bound else None,
+        held=repository.mutability.judge(tag).held,
+        rule=decision.rule,
+        reason=decision.reason,
     )
 
 
 def _record_refusal(txn: Transaction, registry: Registry, manifest: Manifest, refusal: Refusal, act: Act) -> None:
     holds = refusal.bound or refusal.tombstone
-    entries.append(
+    act.record(
         txn,
-        registry.id,
+        registry,
         EntryKind.TAG_REFUSED,
-        act.body(
-            pushed=str(manifest.digest),
-            media_type=manifest.media_type,
-            digest=holds.digest if holds else None,
-            rule=refusal.decision.rule,
-            reason=refusal.decision.reason,
-        ),
         repository=refusal.repository,
         tag=refusal.tag,
+        pushed=str(manifest.digest),
+        media_type=manifest.media_type,
+        digest=holds.digest if holds else None,
+        rule=refusal.decision.rule,
+        reason=refusal.decision.reason,
     )
 
 

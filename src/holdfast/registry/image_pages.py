@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.ledger import Included, Places
     from holdfast.store.catalog import Registry, Repository
     from holdfast.store.database import Database, Reader, Transaction
     from holdfast.store.manifests import Image, StoredManifest
@@ -60,8 +61,9 @@ class Described:
 class ImagePages:
     """The use cases over many images at once."""
 
-    def __init__(self, database: Database, access: Access, clock: Callable[[], int]) -> None:
-        """`clock` gives microseconds since the epoch."""
+    def __init__(self, database: Database, access: Access, clock: Callable[[], int], *, included: Included) -> None:
+        """`clock` gives microseconds since the epoch; `included` waits for entries to be published in the ledger."""
+        self._included = included
         self._database = database
         self._access = access
         self._clock = clock
@@ -146,10 +148,11 @@ class ImagePages:
 
     async def delete_batch(
         self, caller: Caller, registry: Registry, repository: str, image_ids: Sequence[ImageId], *, through: str
-    ) -> tuple[list[ImageId], list[Failure]]:
+    ) -> tuple[list[ImageId], list[Failure], Places]:
         """Delete the images named; by tag only the tag goes, and with its last tag the image, as in ECR.
 
-        Held tags leave tombstones. What cannot be deleted is a failure; the others are deleted all the same.
+        Held tags leave tombstones. What cannot be deleted is a failure; the others are deleted all the same. Returned
+        with them are the places in the ledger.
         """
         self._access.require(caller, registry, "ecr:BatchDeleteImage", repository)
         act = Act(caller, self._clock(), through)
@@ -171,7 +174,8 @@ class ImagePages:
                     deleted += done
             return deleted, failures
 
-        return await self._database.write(job)
+        deleted, failures = await self._database.write(job)
+        return deleted, failures, await self._included(act.entries)
 
 
 def require_image(reader: Reader, registry: Registry, repository: Repository, image_id: ImageId) -> Image:

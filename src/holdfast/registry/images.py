@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from holdfast.core.mutability import Decision
     from holdfast.core.preconditions import Precondition
     from holdfast.registry.access import Access, Caller
+    from holdfast.registry.ledger import Included, Places
     from holdfast.registry.pulls import Pulls
     from holdfast.registry.repositories import Repositories
     from holdfast.store.bindings import Binding
@@ -64,6 +65,7 @@ class Pushed:
     manifest: Manifest
     is_new: bool
     decisions: tuple[tuple[str, Decision], ...]
+    ledger: Places = ()
 
     @property
     def changed(self) -> bool:
@@ -83,8 +85,13 @@ class Images:
         *,
         is_there: Callable[[Blob], bool],
         pulls: Pulls,
+        included: Included,
     ) -> None:
-        """`clock` gives microseconds since the epoch; `is_there`: whether the file of a blob can be served."""
+        """`clock` gives microseconds since the epoch; `is_there`: whether the file of a blob can be served.
+
+        `included` waits until the entries of an act are in the published ledger.
+        """
+        self._included = included
         self._is_there = is_there
         self._database = database
         self._access = access
@@ -141,9 +148,12 @@ class Images:
             return is_new, outcome
 
         is_new, outcome = await self._database.write(job)
+        places = await self._included(act.entries)
         if outcome.refusals:
-            raise refusal_error(outcome.refusals[0], registry)
-        return Pushed(manifest, is_new, outcome.decisions)
+            error = refusal_error(outcome.refusals[0], registry)
+            error.ledger = places
+            raise error
+        return Pushed(manifest, is_new, outcome.decisions, places)
 
     # --- get ---------------------------------------------------------------------------------------------------------
 
@@ -208,37 +218,40 @@ class Images:
 
     # --- delete ------------------------------------------------------------------------------------------------------
 
-    async def delete_tag(self, caller: Caller, registry: Registry, repository: str, tag: str, *, through: str) -> str:
-        """Delete a tag and return the digest that it named; the manifest stays. A held tag leaves a tombstone."""
+    async def delete_tag(
+        self, caller: Caller, registry: Registry, repository: str, tag: str, *, through: str
+    ) -> Places:
+        """Delete a tag; the manifest stays. A held tag leaves a tombstone. Returns the places in the ledger."""
         self._access.require(caller, registry, "ecr:BatchDeleteImage", repository)
         act = Act(caller, self._clock(), through)
 
-        def job(txn: Transaction) -> str:
+        def job(txn: Transaction) -> None:
             found = require_repository(txn, registry, repository)
             bound = bindings.live(txn, found.id, tag)
             if bound is None:
                 raise ManifestNotFound(tag)
             unbind(txn, catalog.registry(txn, registry.id), found, bound, act, why="the tag was deleted")
             note_deletion(txn, registry, found, bound.digest, tag, act)
-            return bound.digest
 
-        return await self._database.write(job)
+        await self._database.write(job)
+        return await self._included(act.entries)
 
     async def delete(
         self, caller: Caller, registry: Registry, repository: str, digest: Digest, *, through: str
-    ) -> list[Binding]:
-        """Delete a manifest with all its tags; return the tags that it had. Held tags leave tombstones.
+    ) -> Places:
+        """Delete a manifest with all its tags. Held tags leave tombstones. Returns the places in the ledger.
 
         Raises ReferencedByIndex while an index of the repository lists the manifest.
         """
         self._access.require(caller, registry, "ecr:BatchDeleteImage", repository)
         act = Act(caller, self._clock(), through)
 
-        def job(txn: Transaction) -> list[Binding]:
+        def job(txn: Transaction) -> None:
             found = require_repository(txn, registry, repository)
-            return delete_manifest(txn, catalog.registry(txn, registry.id), found, str(digest), act)
+            delete_manifest(txn, catalog.registry(txn, registry.id), found, str(digest), act)
 
-        return await self._database.write(job)
+        await self._database.write(job)
+        return await self._included(act.entries)
 
     def _require_repository(self, registry: Registry, repository: str) -> int:
         identity = catalog.repository_id(self._database, registry.id, repository)

@@ -3,6 +3,7 @@
 holdfast.db     the metadata (SQLite; -wal and -shm beside it while it is open)
 *.key           the keys of this server; a copy of the database alone opens no sealed secret
 lock            held by the one process that may write
+ledger/         what the ledger published, see `store/ledger_files.py`
 reserve         room for the day the disk is full
 running.json    there while a server runs, and after one that did not end well
 collecting      held while files of blobs are deleted, and by a backup so that none is
@@ -40,6 +41,7 @@ class DataDirectory:
         self.seal_key = path / "seal.key"
         self.reserve = path / "reserve"
         self.restored = path / "restored.json"
+        self.ledger = path / "ledger"
         self._lock = path / "lock"
         self._collecting = path / "collecting"
         self._running = path / "running.json"

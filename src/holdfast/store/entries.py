@@ -1,4 +1,7 @@
-"""The record of what happened: one row an act, written in the act's own transaction, never changed."""
+"""The record of what happened: one row an act, written in the act's own transaction, never changed.
+
+The row holds the entry as `core/entry.py` writes it; its place in the ledger's tree is for `store/ledger.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
+
+from holdfast.core import entry
+from holdfast.core.merkle import leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +67,9 @@ class EntryKind(StrEnum):
     REPLICATION_BACKFILL = "replication-backfill"
     IMAGE_REPLICATED = "image-replicated"
     REPLICATION_FAILED = "replication-failed"
+    LEDGER_KEY_ADDED = "ledger-key-added"
+    LEDGER_KEY_RETIRED = "ledger-key-retired"
+    LEDGER_RECOVERED = "ledger-recovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class Entry:
     repository: str | None
     tag: str | None
     body: dict[str, Any]
+    leaf_index: int | None = None
 
 
 def append(
@@ -83,18 +93,31 @@ def append(
     repository: str | None = None,
     tag: str | None = None,
 ) -> int:
-    """Write an entry; return its sequence number. Numbers have no gaps: a transaction that fails leaves none behind."""
-    row = txn.row("SELECT coalesce(max(sequence), 0) + 1 FROM entries")
-    sequence = cast("tuple[int]", row)[0]
-    txn.run(
-        "INSERT INTO entries (sequence, registry_id, kind, repository, tag, body) VALUES (?, ?, ?, ?, ?, ?)",
-        sequence,
-        registry_id,
-        kind,
-        repository,
-        tag,
-        json.dumps(body, separators=(",", ":"), sort_keys=True),
+    """Write an entry; return its sequence number. Numbers have no gaps: a transaction that fails leaves none behind.
+
+    `body` are the facts; what every entry has is put around them. The entry has no place in the tree yet.
+    """
+    sequence, account_id, region = cast(
+        "tuple[int, str, str]",
+        txn.row(
+            "SELECT (SELECT coalesce(max(sequence), 0) + 1 FROM entries), account_id, region FROM registries "
+            "WHERE id = ?",
+            registry_id,
+        ),
     )
+    before = txn.row(
+        "SELECT number, body FROM entries WHERE registry_id = ? AND repository IS ? ORDER BY sequence DESC LIMIT 1",
+        registry_id,
+        repository,
+    )
+    number, previous = 1, None
+    if before is not None:
+        number = cast("int", before[0] or 0) + 1
+        previous = leaf_hash(cast("str", before[1]).encode()).hex()
+    leaf = entry.write(entry.Entry(kind, f"{account_id}/{region}", repository, tag, number, previous, dict(body)))
+    for digest, document in leaf.documents.items():
+        txn.run("INSERT INTO entry_documents (sha256, content) VALUES (?, ?)", digest, document)
+    insert(txn, Row(sequence, registry_id, kind, repository, tag, leaf.content.decode(), number))
     return sequence
 
 
@@ -103,13 +126,49 @@ def last_sequence(reader: Reader) -> int:
     return cast("tuple[int]", reader.row("SELECT coalesce(max(sequence), 0) FROM entries"))[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it is written; `body` is the entry itself."""
+
+    sequence: int
+    registry_id: int
+    kind: str
+    repository: str | None
+    tag: str | None
+    body: str
+    number: int
+    leaf_index: int | None = None
+
+
+def insert(txn: Transaction, row: Row) -> None:
+    """Write a row."""
+    txn.run(
+        "INSERT INTO entries (sequence, registry_id, kind, repository, tag, body, number, leaf_index) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        row.sequence,
+        row.registry_id,
+        row.kind,
+        row.repository,
+        row.tag,
+        row.body,
+        row.number,
+        row.leaf_index,
+    )
+
+
+def document(reader: Reader, sha256: str) -> bytes | None:
+    """Find what was too large for an entry."""
+    row = reader.row("SELECT content FROM entry_documents WHERE sha256 = ?", sha256)
+    return cast("bytes", row[0]) if row else None
+
+
 def entries(
     reader: Reader, registry_id: int, repository: str, tag: str | None, *, before: int, limit: int
 ) -> list[Entry]:
     """List entries of a repository, or of one tag, newest first, those before a sequence number."""
     of_tag, values = ("AND tag = ?", (tag,)) if tag is not None else ("", ())
     rows = reader.rows(
-        "SELECT sequence, kind, repository, tag, body FROM entries "
+        "SELECT sequence, kind, repository, tag, body, leaf_index FROM entries "
         f"WHERE registry_id = ? AND repository = ? {of_tag} AND sequence < ? ORDER BY sequence DESC LIMIT ?",
         registry_id,
         repository,
@@ -118,6 +177,6 @@ def entries(
         limit,
     )
     return [
-        Entry(sequence, EntryKind(kind), name, tagged, json.loads(body))
-        for sequence, kind, name, tagged, body in cast("list[tuple[Any, ...]]", rows)
+        Entry(sequence, EntryKind(kind), name, tagged, json.loads(body), leaf_index)
+        for sequence, kind, name, tagged, body, leaf_index in cast("list[tuple[Any, ...]]", rows)
     ]

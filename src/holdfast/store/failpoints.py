@@ -44,6 +44,11 @@ POINTS: Final = {
     "commit.before": "all jobs of a transaction have run and it is not committed",
     "commit.after": "a transaction is committed and nobody was told",
     "collect.removed": "a page of a collection is committed",
+    "start.ledger-key-written": "a key of the ledger is written and no row names it",
+    "ledger.sequenced": "entries have their places, and none is published",
+    "ledger.entries-written": "entries are published on disk, the checkpoint that covers them is not",
+    "ledger.checkpoint-written": "the new checkpoint is on disk beside the old one",
+    "ledger.published": "a checkpoint is published and nobody was told",
     "answer.before": "a request is done and not answered",
 }
 """Name -> what is true there."""

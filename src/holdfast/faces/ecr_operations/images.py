@@ -38,6 +38,7 @@ async def put_image(call: Call) -> Result:
         tags=[tag] if tag else [],
         through=THROUGH,
     )
+    call.note(pushed.ledger)
     digest = str(pushed.manifest.digest)
     if not pushed.changed:
         raise ImageAlreadyExists(digest, tag, call.repository, call.registry.account_id)
@@ -124,7 +125,8 @@ async def describe_images(call: Call) -> Result:
 async def batch_delete_image(call: Call) -> Result:
     """Delete tags and images."""
     ids = image_ids(call.parameters["imageIds"])
-    deleted, failures = await call.use.pages.delete_batch(*call.where, ids, through=THROUGH)
+    deleted, failures, places = await call.use.pages.delete_batch(*call.where, ids, through=THROUGH)
+    call.note(places)
     return {"imageIds": [image_id_of(one) for one in deleted], "failures": [_failure(one) for one in failures]}
 
 

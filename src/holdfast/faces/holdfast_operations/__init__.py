@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.faces.holdfast_operations.care import CARE
 from holdfast.faces.holdfast_operations.identities import IDENTITIES
+from holdfast.faces.holdfast_operations.ledger import LEDGER
 from holdfast.faces.holdfast_operations.lifecycle import LIFECYCLE
 from holdfast.faces.holdfast_operations.organizations import ORGANIZATIONS
 from holdfast.faces.holdfast_operations.principals import PRINCIPALS
@@ -26,6 +27,7 @@ HOLDFAST: Final[dict[str, Operation]] = {
     **TAGS,
     **SETTINGS,
     **CARE,
+    **LEDGER,
     **QUOTAS,
     **PRINCIPALS,
     **UPSTREAMS,

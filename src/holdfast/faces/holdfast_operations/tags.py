@@ -43,6 +43,7 @@ async def list_entries(call: Call) -> Result:
             "imageTag": one.tag,
             "imageDigest": one.body.get("pushed") or one.body.get("digest"),
             "body": json.dumps(one.body, sort_keys=True),
+            "ledgerIndex": one.leaf_index,
         }
         for one in page[:limit]
     ]
