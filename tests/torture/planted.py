@@ -90,14 +90,14 @@ BUGS: Final = (
         (
             (
                 _RULES,
-                "        is_new, outcome = await self._database.write(job)\n        if outcome.refusals:",
+                "        is_new, outcome = await self._database.write(job)\n        places =",
                 "        from holdfast.registry import binding as b\n"
                 "        found = catalog.repository(self._database, registry.id, repository)\n"
                 "        b.SEEN[id(manifest)] = {\n"
                 "            tag: bindings.live(self._database, found.id, tag) if found else None for tag in tags\n"
                 "        }\n"
                 "        is_new, outcome = await self._database.write(job)\n"
-                "        if outcome.refusals:",
+                "        places =",
             ),
             (
                 _RULES,
@@ -147,16 +147,16 @@ BUGS: Final = (
     Bug(
         "the entry is written outside the act's transaction",
         (
-            (_RULES, "    entries.append(\n        txn,\n        registry.id,\n        kind,\n",
-             "    _later(\n        txn,\n        registry.id,\n        kind,\n"),
+            (_RULES, "    act.record(\n        txn,\n        registry,\n        kind,\n",
+             "    _later(\n        act,\n        txn,\n        registry,\n        kind,\n"),
             (_RULES, "def bind_tags(\n",
-             "LATER: list[Any] = []\n\n\ndef _later(_txn: Any, *values: Any, **more: Any) -> None:\n"
-             "    LATER.append((values, more))\n\n\ndef bind_tags(\n"),
-            (_RULES, "        if outcome.refusals:\n            raise",
-             "        from holdfast.registry import binding as b\n        from holdfast.store import entries\n"
-             "        while b.LATER:\n            values, more = b.LATER.pop()\n"
-             "            await self._database.write(lambda txn: entries.append(txn, *values, **more))\n"
-             "        if outcome.refusals:\n            raise"),
+             "LATER: list[Any] = []\n\n\ndef _later(act: Act, _txn: Any, *values: Any, **more: Any) -> None:\n"
+             "    LATER.append((act, values, more))\n\n\ndef bind_tags(\n"),
+            (_RULES, "        places = await self._included(act.entries)\n        if outcome",
+             "        from holdfast.registry import binding as b\n"
+             "        while b.LATER:\n            late, values, more = b.LATER.pop()\n"
+             "            await self._database.write(lambda txn: late.record(txn, *values, **more))\n"
+             "        places = await self._included(act.entries)\n        if outcome"),
         ),
         "power",
     ),

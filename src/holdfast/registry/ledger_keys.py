@@ -82,14 +82,14 @@ def read_key(path: Path) -> Signer:
 
 def write_key(path: Path, signer: Signer) -> None:
     """Write a key file that only its owner may read, durably, and never over another."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(signer.secret_text().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    os.link(new, path)
-    new.unlink()
+    os.link(draft, path)
+    draft.unlink()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
