@@ -283,7 +283,8 @@ def test_bytes_of_another_digest_are_never_kept(tmp_path: Path, lie: str) -> Non
 def test_rules_are_made_described_changed_and_deleted(pair: Pair) -> None:
     prefix = f"quay{uuid.uuid4().hex[:6]}"
     made = pair.ecr.create_pull_through_cache_rule(ecrRepositoryPrefix=prefix, upstreamRegistryUrl="quay.io")
-    assert (made["upstreamRegistry"], made["upstreamRepositoryPrefix"]) == ("quay", "ROOT")
+    assert made["upstreamRegistry"] == "quay"
+    assert "upstreamRepositoryPrefix" not in made
     assert made["registryId"] == ACCOUNT
     again = refusal(
         pair.ecr.create_pull_through_cache_rule, ecrRepositoryPrefix=prefix + "/", upstreamRegistryUrl="ghcr.io"

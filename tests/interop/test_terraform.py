@@ -11,7 +11,7 @@ import pytest
 from . import judging
 from .clients import TERRAFORM, home
 from .drivers import needed
-from .service import REGION
+from .service import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
     from .conftest import Benches
@@ -54,6 +54,114 @@ resource "aws_ecr_repository" "held" {{
   tags                 = {{ team = "interop" }}
 }}
 """
+
+SETTINGS: Final = """
+provider "aws" {{
+  region                      = "{region}"
+  access_key                  = "{user}"
+  secret_key                  = "{password}"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  endpoints {{
+    ecr = "{url}"
+    sts = "{url}"
+  }}
+}}
+resource "aws_ecr_repository" "held" {{
+  name                 = "interop/settings"
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = true
+  image_scanning_configuration {{
+    scan_on_push = true
+  }}
+}}
+resource "aws_ecr_repository_policy" "held" {{
+  repository = aws_ecr_repository.held.name
+  policy = jsonencode({{
+    Version = "2012-10-17"
+    Statement = [{{ Sid = "pull", Effect = "Allow", Principal = "*", Action = ["ecr:BatchGetImage"] }}]
+  }})
+}}
+resource "aws_ecr_registry_policy" "all" {{
+  policy = jsonencode({{
+    Version = "2012-10-17"
+    Statement = [{{
+      Sid       = "replicate"
+      Effect    = "Allow"
+      Principal = {{ AWS = "arn:aws:iam::{account}:root" }}
+      Action    = ["ecr:ReplicateImage"]
+      Resource  = ["arn:aws:ecr:{region}:{account}:repository/*"]
+    }}]
+  }})
+}}
+resource "aws_ecr_registry_scanning_configuration" "rules" {{
+  scan_type = "BASIC"
+  rule {{
+    scan_frequency = "SCAN_ON_PUSH"
+    repository_filter {{
+      filter      = "interop/*"
+      filter_type = "WILDCARD"
+    }}
+  }}
+}}
+resource "aws_ecr_account_setting" "scanning" {{
+  name  = "BASIC_SCAN_TYPE_VERSION"
+  value = "AWS_NATIVE"
+}}
+resource "aws_ecr_replication_configuration" "copies" {{
+  replication_configuration {{
+    rule {{
+      destination {{
+        region      = "eu-west-1"
+        registry_id = "{account}"
+      }}
+      repository_filter {{
+        filter      = "interop"
+        filter_type = "PREFIX_MATCH"
+      }}
+    }}
+  }}
+}}
+resource "aws_ecr_pull_through_cache_rule" "cache" {{
+  ecr_repository_prefix = "interop-cache"
+  upstream_registry_url = "public.ecr.aws"
+}}
+resource "aws_ecr_repository_creation_template" "made" {{
+  prefix               = "interop-cache"
+  image_tag_mutability = "IMMUTABLE"
+  applied_for          = ["PULL_THROUGH_CACHE"]
+}}
+data "aws_ecr_repository" "held" {{
+  name = aws_ecr_repository.held.name
+}}
+data "aws_ecr_repositories" "all" {{
+  depends_on = [aws_ecr_repository.held]
+}}
+data "aws_ecr_pull_through_cache_rule" "cache" {{
+  ecr_repository_prefix = aws_ecr_pull_through_cache_rule.cache.ecr_repository_prefix
+}}
+data "aws_ecr_repository_creation_template" "made" {{
+  prefix = aws_ecr_repository_creation_template.made.prefix
+}}
+"""
+"""Other resources of the provider. Those of a registry are named by its account, which the provider asks of STS."""
+
+
+def test_terraform_sets_a_registry_up(bench_for: Benches, registry: Registry, report: Report) -> None:
+    """Apply, plan without a difference, destroy: the registry's own settings, policies, rules, templates."""
+    bench = bench_for(TERRAFORM)
+    row = report.row("terraform, AWS provider", bench.found.version, "settings of a registry")
+    text = SETTINGS.format(
+        region=REGION, account=ACCOUNT_ID, user=registry.user, password=registry.password, url=registry.url
+    )
+    (bench.folder / "main.tf").write_text(text)
+    row.version += f", provider {init(bench, report)}"
+    row.log_in = "keys in the provider"
+    assert "8 added, 0 changed, 0 destroyed" in needed(terraform(bench, "apply", "-auto-approve")).stdout
+    planned = terraform(bench, "plan", "-detailed-exitcode")
+    assert planned.exit_code == 0, f"something to change right after apply: {planned.printed}"
+    assert "8 destroyed" in needed(terraform(bench, "destroy", "-auto-approve")).stdout
+    row.first_push, row.same_again, row.pulled = "applied", "no difference", "destroyed"
 
 
 def test_terraform_makes_a_repository_that_holds(

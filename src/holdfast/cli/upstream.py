@@ -77,7 +77,7 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     return {
         "prefix": rule["ecrRepositoryPrefix"],
         "url": rule["upstreamRegistryUrl"],
-        "upstream_prefix": rule["upstreamRepositoryPrefix"],
+        "upstream_prefix": rule.get("upstreamRepositoryPrefix", "ROOT"),
         "credential": rule.get("credentialArn"),
     }
 

@@ -35,4 +35,4 @@ def closest(prefixes: Iterable[str], name: str) -> str | None:
 def upstream_name(prefix: str, upstream_prefix: str, name: str) -> str:
     """Return what a repository of the cache is called upstream: `prefix/rest` there is `upstream_prefix/rest`."""
     rest = name if prefix == ROOT else name.removeprefix(prefix.rstrip("/") + "/")
-    return rest if upstream_prefix == ROOT else f"{upstream_prefix.rstrip('/')}/{rest}"
+    return rest if upstream_prefix in {"", ROOT} else f"{upstream_prefix.rstrip('/')}/{rest}"

@@ -48,7 +48,8 @@ class RuleGiven:
     prefix: str
     url: str
     kind: str | None = None
-    upstream_prefix: str = ROOT
+    upstream_prefix: str = ""
+    """Empty when none was given, which means the same as ROOT."""
     credential: str | None = None
     custom_role: str | None = None
 
@@ -83,7 +84,7 @@ class PullThroughRules:
         if given.kind is not None and upstream.kind is not None and given.kind != upstream.kind:
             parameter, why = "upstreamRegistry", f"The upstream registry URL is one of {upstream.kind}"
             raise ParameterInvalid(parameter, why)
-        if given.prefix == ROOT and given.upstream_prefix != ROOT:
+        if given.prefix == ROOT and given.upstream_prefix not in {"", ROOT}:
             parameter, why = "upstreamRepositoryPrefix", "The ROOT prefix cannot have an upstream repository prefix"
             raise ParameterInvalid(parameter, why)
         act = Act(caller, self._clock(), through)

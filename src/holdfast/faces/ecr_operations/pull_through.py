@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.prefixes import ROOT
 from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Result
 from holdfast.registry.pull_through import RuleGiven
 
@@ -19,7 +18,7 @@ async def create_pull_through_cache_rule(call: Call) -> Result:
         given["ecrRepositoryPrefix"],
         given["upstreamRegistryUrl"],
         given.get("upstreamRegistry"),
-        given.get("upstreamRepositoryPrefix") or ROOT,
+        given.get("upstreamRepositoryPrefix") or "",
         given.get("credentialArn"),
         given.get("customRoleArn"),
     )
@@ -80,7 +79,7 @@ def _rule(call: Call, rule: PullThroughRule, *times: str) -> Result:
         "ecrRepositoryPrefix": rule.prefix,
         "upstreamRegistryUrl": rule.url,
         "upstreamRegistry": rule.upstream,
-        "upstreamRepositoryPrefix": rule.upstream_prefix,
+        "upstreamRepositoryPrefix": rule.upstream_prefix or None,  # Terraform would replace a rule that tells more
         "registryId": call.registry.account_id,
         "credentialArn": rule.credential,
         "customRoleArn": rule.custom_role,
