@@ -64,7 +64,9 @@ def test_a_restored_registry_is_the_one_that_was_backed_up(up: RunningServer, ke
         assert digest_of(client, "t/a", "v1") == PUSHED.digest
         for blob in PUSHED.blobs:
             assert client("GET", f"/v2/t/a/blobs/{sha256(blob)}").body == blob
-        assert push(client, "t/a", "v1", image()).status == 409, "what held, holds"
+        state = again.anonymous()("GET", "/readyz").json()
+        assert state["writable"] is False, "without the ledger's files nobody knows what was published since"
+        assert "ledger" in state["write_problems"][0]
     marked = json.loads((tmp_path / "new" / "restored.json").read_text())
     assert marked["snapshot"] == done.name
     assert marked["last_entry"] == done.facts.last_entry > 0
@@ -79,12 +81,15 @@ def test_only_what_is_new_is_copied(up: RunningServer, kept: Path) -> None:
     assert len(list((kept / "snapshots").iterdir())) == 3
 
 
-def test_anyone_can_check_a_snapshot(kept: Path) -> None:
+def test_anyone_can_check_a_snapshot(up: RunningServer, kept: Path) -> None:
     (snapshot,) = (kept / "snapshots").iterdir()
     checked = subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=snapshot, capture_output=True, text=True, check=True
     )
-    assert checked.stdout.count(": OK") == 4 + 3  # blobs; database, key, facts
+    keys = {path.name for path in up.holdfast.settings.data.glob("*.key")}
+    assert "seal.key" in keys
+    assert {path.name for path in snapshot.glob("*.key")} == keys
+    assert checked.stdout.count(": OK") == 4 + 2 + len(keys)  # blobs; database, facts; keys
     assert (snapshot / "seal.key").stat().st_mode & 0o777 == 0o600
     assert snapshot.stat().st_mode & 0o777 == 0o700
 

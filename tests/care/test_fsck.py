@@ -99,8 +99,8 @@ def _no_manifest(data: Path) -> None:
         data,
         "PRAGMA foreign_keys = OFF",
         f"INSERT INTO manifest_payloads VALUES ('{digest}', x'5b5d')",
-        f"INSERT INTO manifests SELECT repository_id, '{digest}', media_type, artifact_type, subject, 2, 0, pushed_at, "
-        f"pushed_by, NULL FROM manifests WHERE digest = '{LIST.digest}'",
+        "INSERT INTO manifests (repository_id, digest, media_type, payload_bytes, image_bytes, pushed_at, pushed_by) "
+        f"SELECT repository_id, '{digest}', media_type, 2, 0, 1, 'x' FROM manifests WHERE digest = '{LIST.digest}'",
     )
 
 
