@@ -145,10 +145,9 @@ class Holdfast:
     async def start(self) -> None:
         """Open the data directory, make the first administrator, listen. Raises ConfigurationInvalid."""
         settings = self.settings
-        self._loop = asyncio.get_running_loop()
         raw, gate = self._open(settings)
         ledger = await self._open_ledger(raw, gate)
-        seal = Seal.at(self._directory.seal_key)
+        seal, included = Seal.at(self._directory.seal_key), ledger.included
         clock, leases = self._clock, self._lease_clock
         places = [(settings.account_id, settings.region), *settings.registries]
         registry = await raw.write(lambda txn: found_server(txn, places, clock()))
@@ -165,7 +164,6 @@ class Holdfast:
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
         self.pulls = Pulls(self._database, access, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
-        included = ledger.included
         images = Images(
             self._database, access, repositories, clock, is_there=blobs.is_there, pulls=self.pulls, included=included
         )
@@ -173,10 +171,7 @@ class Holdfast:
         sessions = {"max_sessions": settings.max_uploads, "session_seconds": settings.upload_hours * 3_600}
         self._uploads = Uploads(self._database, self._store, access, repositories, leases, gate=gate, **sessions)
         self._make_keepers(raw, gate, access)
-        if ledger.problem is None:
-            self.made_up_key = await Principals(raw, access, clock).bootstrap(
-                registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
-            )
+        await self._bootstrap(raw, access, registry)
         self._outbound = Outbound(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
         joined = (seal, templates, images, blobs, self._uploads, self._store, self._outbound, clock, leases)
         flowing = self._flows = Flows.joined(self._database, access, *joined)
@@ -219,11 +214,17 @@ class Holdfast:
             on_error=self._count_error,
         )
         may_read = partial(_require_metrics, settings.metrics, access, registry)
-        operations = OperationsFace(self._metrics, self._problems, self._write_problems, may_read=may_read)
-        sts = self._made_sts(access, registries, seal)
-        faces = (oci, ecr, sts, LedgerFace(ledger, ledger_use, registries), operations)
-        await self._listen(self._outermost(failpoints.before_answers(_router(*faces))))
+        sts, files = self._made_sts(access, registries, seal), LedgerFace(ledger, ledger_use, registries)
+        await self._listen(oci, ecr, sts, files, may_read=may_read)
         self._begin_background_work()
+
+    async def _bootstrap(self, raw: SQLiteDatabase, access: Access, registry: Registry) -> None:
+        """Make the first administrator, or give it the key of the settings."""
+        settings = self.settings
+        if self._ledger.problem is None:
+            self.made_up_key = await Principals(raw, access, self._clock).bootstrap(
+                registry, settings.bootstrap_access_key_id, settings.bootstrap_secret_access_key
+            )
 
     def _make_keepers(self, raw: SQLiteDatabase, gate: Gate, access: Access) -> None:
         """Make the use cases that keep the house."""
@@ -243,9 +244,13 @@ class Holdfast:
         self._ledger_work = asyncio.create_task(self._keep_ledger())
         self._flows.start()
 
-    async def _listen(self, handler: Handler) -> None:
+    async def _listen(
+        self, oci: OCIFace, ecr: ECRFace, sts: STSFace, files: LedgerFace, *, may_read: Callable[[Request], None]
+    ) -> None:
         """Begin to answer."""
         settings = self.settings
+        operations = OperationsFace(self._metrics, self._problems, self._write_problems, may_read=may_read)
+        handler = self._outermost(failpoints.before_answers(_router(oci, ecr, sts, files, operations)))
         self._server = Server()
         await self._server.start(
             handler,
@@ -263,6 +268,7 @@ class Holdfast:
 
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
         """Take the data directory and open what lies in it."""
+        self._loop = asyncio.get_running_loop()
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = DataDirectory(settings.data)
         self._lock = self._directory.lock()
