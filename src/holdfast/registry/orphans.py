@@ -9,7 +9,7 @@ report changes nothing; a lifecycle policy does.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.lifecycle import Outcome
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.lifecycle import Decision, Image
     from holdfast.registry.access import Access, Caller
-    from holdfast.registry.lifecycle_plans import Planner
+    from holdfast.registry.lifecycle_plans import Plan, Planner
     from holdfast.store.catalog import Registry
     from holdfast.store.database import Database
 
@@ -97,64 +97,101 @@ class Orphans:
             images = await self._planner.images(found, holds(found))
         else:
             images = [one.image for one in plan.decisions]
-        manifests, parts = await self._sizes(found.id)
-        unreached = {image.digest for image in images} - reached(images)
-        expired = (
-            {one.image.digest for one in plan.going if one.outcome is Outcome.EXPIRE} if plan is not None else set()
-        )
-        decided = {one.image.digest: one for one in plan.decisions} if plan is not None else {}
-        orphans = [
-            Orphan(image, manifests.get(image.digest, 0) + _sum(parts, [image.digest]), decided.get(image.digest))
-            for image in images
-            if image.digest in unreached
-        ]
-        return OrphanReport(
-            len(images),
-            sorted(orphans, key=lambda one: (-one.image_bytes, one.image.digest)),
-            sum(manifests.get(digest, 0) for digest in unreached) + _sum(parts, unreached),
-            await self._freed(found.id, manifests, parts, unreached),
-            len(expired),
-            len(expired & unreached),
-            await self._freed(found.id, manifests, parts, expired),
-            plan is not None,
+        sizes = await self._sizes(found.id)
+        found_out = await asyncio.to_thread(_sum_up, images, plan, sizes)
+        return replace(
+            found_out.report,
+            freed_bytes=await self._freed(found.id, found_out.freed),
+            policy_frees_bytes=await self._freed(found.id, found_out.freed_by_policy),
         )
 
-    async def _sizes(self, repository_id: int) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-        """Return manifest -> its own bytes, and manifest -> blob -> bytes."""
-        manifests: dict[str, int] = {}
+    async def _sizes(self, repository_id: int) -> _Sizes:
+        """Read what everything takes."""
+        sizes = _Sizes()
         after = ""
         while page := lifecycle.size_rows(self._database, repository_id, after=after, limit=ROWS_PER_STEP):
-            manifests |= {digest: payload for digest, payload, _ in page}
+            sizes.manifests |= {digest: payload for digest, payload, _ in page}
             after = page[-1][0]
             await asyncio.sleep(0)  # let others have the loop
-        parts: dict[str, dict[str, int]] = {}
         place = ("", "")
         while rows := lifecycle.blob_rows(self._database, repository_id, after=place, limit=ROWS_PER_STEP):
             for manifest, blob, size in rows:
-                parts.setdefault(manifest, {})[blob] = size
+                sizes.blobs[blob] = size
+                sizes.parts.setdefault(manifest, []).append(blob)
             place = rows[-1][:2]
             await asyncio.sleep(0)
-        return manifests, parts
+        return sizes
 
-    async def _freed(
-        self, repository_id: int, manifests: dict[str, int], parts: dict[str, dict[str, int]], gone: set[str]
-    ) -> int:
-        """Return the bytes that nobody would need any more, here or in another repository."""
-        stay: set[str] = set()
-        for manifest, blobs in parts.items():
-            if manifest not in gone:
-                stay.update(blobs)
-        sizes = {digest: manifests[digest] for digest in gone if digest in manifests}
-        for digest in gone:
-            sizes |= {blob: size for blob, size in parts.get(digest, {}).items() if blob not in stay}
+    async def _freed(self, repository_id: int, unneeded: dict[str, int]) -> int:
+        """Return the bytes of those that no other repository has either."""
         total = 0
-        wanted = list(sizes)
+        wanted = list(unneeded)
         for start in range(0, len(wanted), DIGESTS_PER_QUESTION):
             some = wanted[start : start + DIGESTS_PER_QUESTION]
             elsewhere = lifecycle.held_elsewhere(self._database, repository_id, some)
-            total += sum(sizes[digest] for digest in some if digest not in elsewhere)
+            total += sum(unneeded[digest] for digest in some if digest not in elsewhere)
             await asyncio.sleep(0)
         return total
+
+
+@dataclass(slots=True)
+class _Sizes:
+    """What the images of a repository take: bytes of manifests, of blobs, and which image names which blobs."""
+
+    manifests: dict[str, int] = field(default_factory=dict)
+    blobs: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, list[str]] = field(default_factory=dict)
+
+    def of(self, digests: Iterable[str]) -> int:
+        """Return the bytes of some images, each blob counted once."""
+        found: set[str] = set()
+        total = 0
+        for digest in digests:
+            total += self.manifests.get(digest, 0)
+            found.update(self.parts.get(digest, ()))
+        return total + sum(self.blobs[blob] for blob in found)
+
+    def without(self, gone: set[str]) -> dict[str, int]:
+        """Return what only these images need in this repository: digest -> bytes."""
+        stay: set[str] = set()
+        for manifest, blobs in self.parts.items():
+            if manifest not in gone:
+                stay.update(blobs)
+        left = {digest: self.manifests[digest] for digest in gone if digest in self.manifests}
+        for digest in gone:
+            left |= {blob: self.blobs[blob] for blob in self.parts.get(digest, ()) if blob not in stay}
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """A report that lacks what other repositories share, and what only the repository itself does not need."""
+
+    report: OrphanReport
+    freed: dict[str, int]
+    freed_by_policy: dict[str, int]
+
+
+def _sum_up(images: list[Image], plan: Plan | None, sizes: _Sizes) -> _Summed:
+    unreached = {image.digest for image in images} - reached(images)
+    expired = {one.image.digest for one in plan.going if one.outcome is Outcome.EXPIRE} if plan is not None else set()
+    decided = {one.image.digest: one for one in plan.decisions} if plan is not None else {}
+    orphans = [
+        Orphan(image, sizes.of([image.digest]), decided.get(image.digest))
+        for image in images
+        if image.digest in unreached
+    ]
+    report = OrphanReport(
+        len(images),
+        sorted(orphans, key=lambda one: (-one.image_bytes, one.image.digest)),
+        orphan_bytes=sizes.of(unreached),
+        freed_bytes=0,
+        policy_expires=len(expired),
+        policy_expires_orphans=len(expired & unreached),
+        policy_frees_bytes=0,
+        has_policy=plan is not None,
+    )
+    return _Summed(report, sizes.without(unreached), sizes.without(expired))
 
 
 def reached(images: Iterable[Image]) -> set[str]:
@@ -175,10 +212,3 @@ def reached(images: Iterable[Image]) -> set[str]:
             found.add(digest)
             waiting += inner.get(digest, ())
     return found
-
-
-def _sum(parts: dict[str, dict[str, int]], digests: Iterable[str]) -> int:
-    blobs: dict[str, int] = {}
-    for digest in digests:
-        blobs |= parts.get(digest, {})
-    return sum(blobs.values())
