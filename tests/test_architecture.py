@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wiring": {"client", "config", "core", "store", "registry", "faces", "outbound"},
     "care": {"core", "store", "registry"},
     "govern": {"govern", "core", "client"},
-    "cli": {"govern", "cli", "client", "config", "core", "faces", "wiring", "care"},
+    "cli": {"govern", "cli", "client", "config", "core", "faces", "wiring", "care", "registry"},
     "__main__": {"cli"},
 }
 """Part -> parts of Holdfast it may import."""

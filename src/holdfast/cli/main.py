@@ -25,7 +25,8 @@ SECTIONS: Final = {
     "Other registries": ("upstream", "replication"),
     "Images": ("push", "pull", "lifecycle", "orphans"),
     "Vulnerabilities": ("scan",),
-    "People and settings": ("user", "settings", "quota"),
+    "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
+    "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
 
@@ -54,6 +55,13 @@ PLACES: Final = {
     "scan": "holdfast.cli.scan:scan",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",
+    "group": "holdfast.cli.identities:group",
+    "role": "holdfast.cli.identities:role",
+    "iam": "holdfast.cli.identities:iam",
+    "login": "holdfast.cli.login:login",
+    "registry": "holdfast.cli.organization:registry",
+    "org": "holdfast.cli.organization:org",
+    "guardrail": "holdfast.cli.organization:guardrail",
     "quota": "holdfast.cli.quota:quota",
 }
 """Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from holdfast import config
-from holdfast.cli import openapi
+from holdfast.cli import iam_reference, openapi
 from holdfast.cli.exits import Exit
 from holdfast.cli.main import holdfast
 from holdfast.faces import ecr, ecr_operations, holdfast_operations, oci
@@ -42,6 +42,7 @@ def pages() -> dict[str, str]:
         "config.md": _config(),
         "ecr.md": _ecr(),
         "errors.md": _errors(),
+        "iam.md": iam_reference.page(_GENERATED),
         "openapi.json": json.dumps(openapi.document(), indent=1) + "\n",
     }
 

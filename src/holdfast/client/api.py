@@ -63,6 +63,7 @@ def api_client(
     secret: str | None = None,
     *,
     session: Any = None,  # noqa: ANN401 - botocore has no types
+    more: Any = None,  # noqa: ANN401 - botocore has no types
 ) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
     """Return a client of "ecr" or "holdfast" at an endpoint; without a key pair, AWS's usual places are asked.
 
@@ -70,6 +71,7 @@ def api_client(
     """
     from botocore.config import Config  # noqa: PLC0415 - as above
 
+    config = Config(**_CONFIG) if more is None else Config(**_CONFIG).merge(more)
     local: dict[str, Any] = {"proxies": {}} if urlsplit(endpoint).hostname in _LOOPBACK else {}
     return (session or session_of()).create_client(
         service,
@@ -77,7 +79,7 @@ def api_client(
         endpoint_url=endpoint,
         aws_access_key_id=key_id,
         aws_secret_access_key=secret,
-        config=Config(**_CONFIG, **local),
+        config=config.merge(Config(**local)),
     )
 
 
@@ -131,6 +133,25 @@ class API:
         """Call an operation of Holdfast's own, by its name in snake case."""
         with _wrapped():
             return self._checked(getattr(self._client("holdfast"), operation)(**parameters))
+
+    def sts(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
+        """Call an operation of AWS STS, by its name in snake case; one with a web identity needs no credentials."""
+        from botocore import UNSIGNED  # noqa: PLC0415 - as above
+        from botocore.config import Config  # noqa: PLC0415 - as above
+
+        with _wrapped():
+            unsigned = operation == "assume_role_with_web_identity"
+            client = self._make("sts", more=Config(signature_version=UNSIGNED)) if unsigned else self._client("sts")
+            try:
+                reply = getattr(client, operation)(**parameters)
+            finally:
+                if unsigned:
+                    client.close()
+            kind = reply["ResponseMetadata"]["HTTPHeaders"].get("content-type", "none")
+            if not kind.startswith("text/xml"):
+                message = f"What answers at {self._endpoint} is no STS API (content type {kind[:100]})."
+                raise APIUnreachable(message)
+            return reply
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
         """Give the items of a list, page by page; `key` is the member that holds them."""

@@ -276,20 +276,23 @@ class Replicator:
     def _require_permission(self, source: Registry, there: Registry, repository: str) -> None:
         """Raise Failed unless the destination lets the source replicate into it.
 
-        Within an account it may. Into another account's registry only what that registry's policy allows: for an image
-        ecr:ReplicateImage, for a repository that is not there ecr:CreateRepository. Source: Amazon ECR user guide,
-        "Private registry permissions".
+        Within an account it may. Into another account's registry only what that registry's policy allows the source's
+        account: ecr:ReplicateImage, and ecr:CreateRepository where the repository is not there. Source: Amazon ECR
+        user guide, "Private registry permissions". Guardrails hold for what replication makes, too.
         """
-        if source.account_id == there.account_id:
-            return
-        who = service_caller(source, THROUGH)
+        is_new = catalog.repository_id(self._database, there.id, repository) is None
+        by, keys = service_caller(source, THROUGH), self._templates.keys(there, repository, Occasion.REPLICATION)
         try:
-            self._access.require(who, there, "ecr:ReplicateImage", repository)
-            if catalog.repository_id(self._database, there.id, repository) is None:
-                keys = self._templates.keys(there, repository, Occasion.REPLICATION)
-                self._access.require(who, there, "ecr:CreateRepository", repository, keys=keys)
+            if source.account_id != there.account_id:
+                self._access.require(by, there, "ecr:ReplicateImage", repository)
+                if is_new:
+                    self._access.require(by, there, "ecr:CreateRepository", repository, keys=keys)
+            if is_new:
+                self._access.require(
+                    service_caller(there, THROUGH), there, "ecr:CreateRepository", repository, keys=keys
+                )
         except AccessDenied as error:
-            raise Failed("AccessDenied", error.message) from error
+            raise Failed("AccessDenied", error.message) from None
 
     def _copy(
         self, txn: Transaction, one: Replication, source: Registry, there: Registry, act: Act
