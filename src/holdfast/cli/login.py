@@ -45,8 +45,8 @@ def login(
 ) -> None:
     """Become a role for a while, with a token or a key.
 
-    Prints the credentials as commands for a shell. With --oidc (or AWS_WEB_IDENTITY_TOKEN_FILE) no secret is needed: the
-    role trusts the token's issuer.
+    Prints the credentials as commands for a shell. With --oidc (or AWS_WEB_IDENTITY_TOKEN_FILE) no secret is needed:
+    the role trusts the token's issuer.
     """
     wish: dict[str, Any] = {"RoleArn": role, "RoleSessionName": session_name}
     if seconds:
