@@ -192,6 +192,12 @@ def not_authorized(who: Person, action: str, resource: str, reason: str | None =
 
 UPLOAD = {"uploadId": "0f8fad5b-d9cb-469f-a165-70867728950e"}
 IN_A_REPOSITORY: dict[str, dict[str, Any]] = {
+    "DeleteLifecyclePolicy": {},
+    "GetLifecyclePolicy": {},
+    "GetLifecyclePolicyPreview": {},
+    "PutLifecyclePolicy": {"lifecyclePolicyText": "{}" + " " * 100},
+    "StartLifecyclePolicyPreview": {},
+    "UpdateImageStorageClass": {"imageId": {"imageTag": "v1"}, "targetStorageClass": "ARCHIVE"},
     "BatchCheckLayerAvailability": {"layerDigests": [ABSENT]},
     "BatchDeleteImage": {"imageIds": [{"imageTag": "v1"}]},
     "BatchGetImage": {"imageIds": [{"imageTag": "v1"}]},
@@ -215,11 +221,18 @@ ON_A_RESOURCE: dict[str, dict[str, Any]] = {
     "UntagResource": {"tagKeys": ["a"]},
 }
 IN_A_REPOSITORY_OURS: dict[str, dict[str, Any]] = {
+    "GetLifecycleRun": {},
+    "GetOrphanReport": {},
+    "ListLifecycleDecisions": {},
+    "RunLifecyclePolicy": {},
     "ForgetTag": {"imageTag": "v1"},
     "ListEntries": {},
     "ListTagHistory": {},
 }
 IN_A_REGISTRY: dict[str, dict[str, Any]] = {
+    "DeregisterPullTimeUpdateExclusion": {"principalArn": f"arn:aws:iam::{ACCOUNT}:user/mallory"},
+    "ListPullTimeUpdateExclusions": {},
+    "RegisterPullTimeUpdateExclusion": {"principalArn": f"arn:aws:iam::{ACCOUNT}:user/mallory"},
     "DeleteRegistryPolicy": {},
     "GetAuthorizationToken": {},
     "GetRegistryPolicy": {},

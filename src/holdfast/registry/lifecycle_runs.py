@@ -127,9 +127,11 @@ class LifecycleRuns:
         self._begin(self._preview(registry, found, preview))
         return preview
 
-    def preview(self, caller: Caller, registry: Registry, repository: str) -> Preview:
+    def preview(
+        self, caller: Caller, registry: Registry, repository: str, *, right: str = "ecr:GetLifecyclePolicyPreview"
+    ) -> Preview:
         """Return the last preview of a repository. Raises LifecyclePreviewNotFound and what `start_preview` does."""
-        self._access.require(caller, registry, "ecr:GetLifecyclePolicyPreview", repository)
+        self._access.require(caller, registry, right, repository)
         found = require_repository(self._database, registry, repository)
         preview = self._previews.get(found.id)
         if preview is None:

@@ -24,7 +24,7 @@ async def get_lifecycle_run(call: Call) -> Result:
 
 async def list_lifecycle_decisions(call: Call) -> Result:
     """Tell of the last preview what becomes of each image, and why, by pages."""
-    preview = call.use.lifecycle_runs.preview(*call.where)
+    preview = call.use.lifecycle_runs.preview(*call.where, right="holdfast:ListLifecycleDecisions")
     limit = call.limit()
     begin, of = call.after() or (0, preview.started_at)
     begin = begin if of == preview.started_at else 0
