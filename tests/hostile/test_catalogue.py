@@ -135,8 +135,8 @@ def page() -> str:
     lines = [
         "<!-- Drawn from tests/hostile/test_catalogue.py: python tests/hostile/test_catalogue.py; do not edit. -->\n",
         "# Hostile input\n",
-        "What strangers, broken clients and attackers send, and a test that shows what comes of it. After the cases",
-        "of the registry protocol a held tag still names its digest, and its blobs still hash.\n",
+        "What strangers, broken clients and attackers send, and a test that shows what comes of it. After each case",
+        "on a shared server (all in tests/faces) a held tag still names its digest, and its blobs still hash.\n",
         "| id | what is sent | shown by |",
         "|---|---|---|",
         *(f"| {one} | {what} | `{known().get(name, '?')}::{name}` |" for one, (what, name) in CATALOGUE.items()),
