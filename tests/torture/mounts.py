@@ -35,9 +35,12 @@ class Mount:
     kind: str
     image: Path
     path: Path
+    is_cut: bool = False
+    """Whether the power went, or is just going."""
 
     def mount(self) -> None:
         """Mount it; the log is replayed."""
+        self.is_cut = False
         _run("mount", "-o", "loop", "-t", self.kind, str(self.image), str(self.path))
 
     def unmount(self) -> None:
@@ -45,7 +48,13 @@ class Mount:
         _run("umount", str(self.path))
 
     def cut_the_power(self) -> None:
-        """Let nothing more reach the disk, not even what the log holds in memory."""
+        """Let nothing more reach the disk, not even what the log holds in memory.
+
+        A sync that waits for the log while this goes on may be told that it succeeded, and its bytes are lost: seen on
+        both file systems with a program that does nothing but append and sync (7 of 50 cuts, Linux 6.18). A disk that
+        lost its power would not answer at all; so what is answered from now on is not to be relied on.
+        """
+        self.is_cut = True
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
@@ -71,7 +80,7 @@ def on_a_loop(kind: str) -> Iterator[Mount]:
         try:
             yield made
         finally:
-            subprocess.run(["umount", made.path], check=False, capture_output=True)
+            subprocess.run(["umount", "-l", made.path], check=False, capture_output=True)
 
 
 @contextmanager
