@@ -14,11 +14,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from holdfast.core.errors import StorageFailed
+from holdfast.core.errors import ConfigurationInvalid, StorageFailed
 from holdfast.registry.backups import BackedUp, back_up, put_back, require_empty, verify
 from holdfast.registry.fsck import MEANINGS, Examination, Finding, Problem, Repair, Report
+from holdfast.registry.ledger import LedgerDiverged
+from holdfast.registry.ledger_keys import LedgerKeys
+from holdfast.registry.ledger_recovery import Recovered, publish_anew, recover
 from holdfast.store.blob_files import BlobFiles
 from holdfast.store.data_directory import DataDirectory
+from holdfast.store.ledger_files import LedgerFiles
 from holdfast.store.snapshots import Facts, Snapshots
 from holdfast.store.sqlite import SQLiteFile, copy_of
 from holdfast.store.sqlite import migrate as apply_scripts
@@ -34,13 +38,16 @@ __all__ = [
     "MEANINGS",
     "BackedUp",
     "Finding",
+    "LedgerDiverged",
     "Migrated",
+    "Recovered",
     "Report",
     "Restored",
     "backup",
     "fsck",
     "held",
     "migrate",
+    "recover_ledger",
     "restore",
 ]
 
@@ -169,3 +176,27 @@ def restore(source: Path, data: Path, *, name: str | None = None, watch: Watch =
             file.flush()
             os.fsync(file.fileno())
     return Restored(chosen, facts, [], fsck(data, deep=False, watch=watch))
+
+
+def recover_ledger(data: Path, *, source: Path | None = None, trust_database: bool = False) -> Recovered:
+    """Bring a data directory up to date with what its ledger published; `source` is another folder `ledger`.
+
+    With `trust_database` the files of the ledger, which are gone, are written anew from the database: only for whoever
+    knows that nothing was published after it. Raises LedgerDiverged, and ConfigurationInvalid while a server has it.
+    """
+    with held(data) as directory, contextlib.closing(SQLiteFile(directory.database, writable=True)) as database:
+        database.require_current_schema()
+        files = LedgerFiles(directory.ledger)
+        if trust_database:
+            if files.checkpoint() is not None:
+                msg = "The files of the ledger are there: they are believed, not the database. Leave --trust-database."
+                raise ConfigurationInvalid(msg)
+            size = publish_anew(database, files)
+            return Recovered(size, size, 0, [], [])
+        verifiers = LedgerKeys(data, "").verifiers()
+        now = int(datetime.now(UTC).timestamp() * 1_000_000)
+        chosen = LedgerFiles(source) if source is not None else files
+        done = database.change(lambda txn: recover(txn, chosen, verifiers, now))
+        if source is not None:
+            publish_anew(database, files)
+        return done

@@ -81,6 +81,9 @@ if TYPE_CHECKING:
 
 COLLECT_SECONDS: Final = 3_600
 _THIS_MACHINE: Final = networks("127.0.0.0/8,::1")
+LEDGER_END_SECONDS: Final = 10
+"""How long a stop waits for the last entries to be published; the next start publishes what is left."""
+
 ROOM_SECONDS: Final = 5
 """How often a server whose disk was full looks whether there is room again."""
 
@@ -307,7 +310,9 @@ class Holdfast:
         await self.lifecycle.stop()
         await self._server.stop()
         await self._flows.stop()
-        self._ledger_work.cancel()  # after the last answer that waits for it
+        self._ledger.end()  # after the last answer that waits for it
+        await asyncio.wait({self._ledger_work}, timeout=LEDGER_END_SECONDS)
+        self._ledger_work.cancel()
         await asyncio.gather(self._ledger_work, return_exceptions=True)
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)

@@ -120,6 +120,10 @@ def _restored(done: Restored, data: Path, findings: int) -> list[str]:
         f"Restored the snapshot {done.name} into {data}: {done.facts.blobs} blobs ({size(done.facts.blob_bytes)}).",
         f"It is the registry as of {moment_of(done.facts.taken_at)}, entry {done.facts.last_entry} of the record.",
     ]
+    lines += [
+        "It takes no change before its ledger is brought up to date, from the folder of the server that ran before:",
+        f"  holdfast ledger recover --data {data} --from OLD_DATA/ledger   (lost too: --trust-database)",
+    ]
     if findings:
         lines.append(f"It has {findings} findings, as it had when it was taken: holdfast fsck --data {data}")
     return lines

@@ -113,6 +113,7 @@ class Ledger:
         self._signers: list[Signer] = []
         self._waiters: list[_Waiter] = []
         self._kick = asyncio.Event()
+        self._ending = False
         self._published: bytes | None = None
         self.published_size = 0
         self.problem: str | None = None
@@ -159,7 +160,7 @@ class Ledger:
         A disk that is full, and witnesses that do not answer, are waited for. Raises OSError when the disk fails.
         """
         seen = -1
-        while self.problem is None:
+        while self.problem is None and not (self._ending and self._is_at_rest()):
             if not self._kick.is_set() and self._database.commits == seen:
                 await self._rest(WATCH_SECONDS)
                 continue
@@ -174,12 +175,24 @@ class Ledger:
                     raise
                 _LOGGER.warning("the ledger is not published: %s", error)
                 self._files.begin(self.published_size)  # what was half written is written anew
+                if self._ending:
+                    return
                 seen = -1
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 now = self._database.commits  # before the look: what is committed after it is seen next time
                 if not statements.pending(self._database, 1):
                     seen = now
+
+    def end(self) -> None:
+        """Let `run` return once everything is published that can be."""
+        self._ending = True
+        self._kick.set()
+
+    def _is_at_rest(self) -> bool:
+        tree = statements.tree(self._database)
+        known = tree.frontier.size if tree is not None else 0
+        return known == self.published_size and not statements.pending(self._database, 1)
 
     async def _rest(self, seconds: float) -> None:
         """Wait until somebody waits for the ledger, or for as long as nobody need."""

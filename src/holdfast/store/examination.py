@@ -192,11 +192,16 @@ def bindings_passed_over(reader: Reader) -> list[NamedRow]:
 
 
 def tombstones_without_past(reader: Reader) -> list[NamedRow]:
-    """List names that wait for a digest which the tag never had."""
+    """List names that wait for a digest which the tag never had.
+
+    Where the content is gone, as after a recovery of an older state, only the record tells that the tag had it.
+    """
     rows = reader.rows(
         "SELECT t.registry_id, t.repository, t.tag, t.digest FROM tombstones t WHERE NOT EXISTS ("
         "SELECT 1 FROM bindings b JOIN repositories r ON r.id = b.repository_id WHERE r.registry_id = t.registry_id "
-        "AND r.name = t.repository AND b.tag = t.tag AND b.digest = t.digest AND b.end_cause = 'deleted')"
+        "AND r.name = t.repository AND b.tag = t.tag AND b.digest = t.digest AND b.end_cause = 'deleted') AND NOT EXISTS ("
+        "SELECT 1 FROM entries e WHERE e.registry_id = t.registry_id AND e.repository = t.repository AND e.tag = t.tag "
+        "AND e.kind = 'tag-deleted' AND e.body ->> '$.digest' = t.digest)"
     )
     return [NamedRow(*cast("tuple[Any, ...]", row)) for row in rows]
 
