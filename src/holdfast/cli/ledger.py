@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     },
 )
 def ledger() -> None:
-    """The signed record of every act: how far it is, its keys, its recovery."""
+    """Look after the signed record."""
 
 
 @ledger.command()
@@ -54,38 +54,30 @@ def status(at: Connection, out: Output) -> int:
     return Exit.FOUND if problem else Exit.DONE
 
 
-@ledger.group(invoke_without_command=True)
-@click.pass_context
-def key(context: click.Context) -> None:
-    """Show the keys that sign, and change them.
-
-    What is shown are verifier keys: hand them to whoever audits, by a way that is not this server. To change keys, add
-    one, hand it out, and retire the old one when every auditor has the new.
-    """
-    if context.invoked_subcommand is None:
-        context.invoke(show)
-
-
-@key.command()
+@ledger.command()
 @connected
-def show(at: Connection, out: Output) -> None:
-    """Show the keys that sign."""
+def key(at: Connection, out: Output) -> None:
+    """Show the verifier keys of those that sign.
+
+    Hand them to whoever audits, by a way that is not this server. To change keys, add one (add-key), hand it out, and
+    retire the old one (retire-key) when every auditor has the new.
+    """
     keys = [_key(one) for one in at.api.holdfast("get_ledger_status")["keys"]]
     out.result({"keys": keys}, *(one["vkey"] for one in keys if one["ended_at"] is None))
 
 
-@key.command()
+@ledger.command()
 @connected
-def add(at: Connection, out: Output) -> None:
+def add_key(at: Connection, out: Output) -> None:
     """Make a key that signs beside those that do."""
     vkey = at.api.holdfast("add_ledger_key")["vkey"]
     out.result({"vkey": vkey}, vkey)
 
 
-@key.command()
+@ledger.command()
 @click.argument("vkey")
 @connected
-def retire(at: Connection, out: Output, vkey: str) -> None:
+def retire_key(at: Connection, out: Output, vkey: str) -> None:
     """Let a key sign no more; another one must."""
     at.api.holdfast("retire_ledger_key", vkey=vkey)
     out.result({"vkey": vkey, "retired": True}, f"{vkey} signs no more. Its file may be destroyed.")

@@ -199,9 +199,9 @@ def tombstones_without_past(reader: Reader) -> list[NamedRow]:
     rows = reader.rows(
         "SELECT t.registry_id, t.repository, t.tag, t.digest FROM tombstones t WHERE NOT EXISTS ("
         "SELECT 1 FROM bindings b JOIN repositories r ON r.id = b.repository_id WHERE r.registry_id = t.registry_id "
-        "AND r.name = t.repository AND b.tag = t.tag AND b.digest = t.digest AND b.end_cause = 'deleted') AND NOT EXISTS ("
-        "SELECT 1 FROM entries e WHERE e.registry_id = t.registry_id AND e.repository = t.repository AND e.tag = t.tag "
-        "AND e.kind = 'tag-deleted' AND e.body ->> '$.digest' = t.digest)"
+        "AND r.name = t.repository AND b.tag = t.tag AND b.digest = t.digest AND b.end_cause = 'deleted') "
+        "AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.registry_id = t.registry_id AND e.repository = t.repository "
+        "AND e.tag = t.tag AND e.kind = 'tag-deleted' AND e.body ->> '$.digest' = t.digest)"
     )
     return [NamedRow(*cast("tuple[Any, ...]", row)) for row in rows]
 
