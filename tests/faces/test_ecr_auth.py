@@ -191,7 +191,15 @@ def not_authorized(who: Person, action: str, resource: str, reason: str | None =
 
 
 UPLOAD = {"uploadId": "0f8fad5b-d9cb-469f-a165-70867728950e"}
+AN_IMAGE = {"imageId": {"imageTag": "v1"}}
+ELSEWHERE = {"region": "eu-north-1", "registryId": OTHER_ACCOUNT}
 IN_A_REPOSITORY: dict[str, dict[str, Any]] = {
+    "DescribeImageReplicationStatus": AN_IMAGE,
+    "DescribeImageScanFindings": AN_IMAGE,
+    "DescribeImageSigningStatus": AN_IMAGE,
+    "ListImageReferrers": {"subjectId": {"imageDigest": ABSENT}},
+    "PutImageScanningConfiguration": {"imageScanningConfiguration": {"scanOnPush": True}},
+    "StartImageScan": AN_IMAGE,
     "DeleteLifecyclePolicy": {},
     "GetLifecyclePolicy": {},
     "GetLifecyclePolicyPreview": {},
@@ -221,6 +229,8 @@ ON_A_RESOURCE: dict[str, dict[str, Any]] = {
     "UntagResource": {"tagKeys": ["a"]},
 }
 IN_A_REPOSITORY_OURS: dict[str, dict[str, Any]] = {
+    "GetTagReceipt": {"imageTag": "v1"},
+    "LoadScanReport": {**AN_IMAGE, "report": "{}"},
     "GetLifecycleRun": {},
     "GetOrphanReport": {},
     "ListLifecycleDecisions": {},
@@ -230,6 +240,28 @@ IN_A_REPOSITORY_OURS: dict[str, dict[str, Any]] = {
     "ListTagHistory": {},
 }
 IN_A_REGISTRY: dict[str, dict[str, Any]] = {
+    "CreatePullThroughCacheRule": {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"},
+    "CreateRepositoryCreationTemplate": {"prefix": "team", "appliedFor": ["REPLICATION"]},
+    "DeletePullThroughCacheRule": {"ecrRepositoryPrefix": "quay"},
+    "DeleteRepositoryCreationTemplate": {"prefix": "team"},
+    "DeleteSigningConfiguration": {},
+    "DescribePullThroughCacheRules": {},
+    "DescribeRegistry": {},
+    "DescribeReplicationBackfillResults": {"replicationBackfillId": UPLOAD["uploadId"]},
+    "DescribeRepositoryCreationTemplates": {},
+    "GetAccountSetting": {"name": "BLOB_MOUNTING"},
+    "GetRegistryScanningConfiguration": {},
+    "GetSigningConfiguration": {},
+    "ListReplicationBackfills": {},
+    "PutAccountSetting": {"name": "BLOB_MOUNTING", "value": "DISABLED"},
+    "PutRegistryScanningConfiguration": {},
+    "PutReplicationConfiguration": {"replicationConfiguration": {"rules": []}},
+    "PutSigningConfiguration": {"signingConfiguration": {"rules": []}},
+    "StartReplicationBackfill": {"destination": ELSEWHERE},
+    "StopReplicationBackfill": {"replicationBackfillId": UPLOAD["uploadId"]},
+    "UpdatePullThroughCacheRule": {"ecrRepositoryPrefix": "quay"},
+    "UpdateRepositoryCreationTemplate": {"prefix": "team"},
+    "ValidatePullThroughCacheRule": {"ecrRepositoryPrefix": "quay"},
     "DeregisterPullTimeUpdateExclusion": {"principalArn": f"arn:aws:iam::{ACCOUNT}:user/mallory"},
     "ListPullTimeUpdateExclusions": {},
     "RegisterPullTimeUpdateExclusion": {"principalArn": f"arn:aws:iam::{ACCOUNT}:user/mallory"},
@@ -260,6 +292,17 @@ ON_AN_IDENTITY: dict[str, tuple[str, dict[str, Any]]] = {
     "RemoveUserFromGroup": ("group/g", {"groupName": "g", "userName": "mallory"}),
 }
 IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
+    "AddLedgerKey": {},
+    "DeleteReplicationPeer": {"destination": ELSEWHERE},
+    "DeleteUpstreamCredential": {"name": "hub"},
+    "GetLedgerStatus": {},
+    "ListReplicationPeers": {},
+    "ListReplications": {},
+    "ListUpstreamCredentials": {},
+    "ListUpstreamDrift": {},
+    "PutReplicationPeer": {"destination": ELSEWHERE, "url": "https://registry.example"},
+    "PutUpstreamCredential": {"name": "hub", "username": "u", "password": "p"},
+    "RetireLedgerKey": {"vkey": "name+00000000+AAAA"},
     "AttachGuardrail": {"name": "g", "targetId": "ou-x"},
     "CollectGarbage": {},
     "CreateAccessKey": {"name": "administrator"},
@@ -296,7 +339,8 @@ def calls(name: str) -> Iterator[tuple[str, dict[str, Any], str, str]]:
         yield operation, {"repositoryName": name, **more}, f"ecr:{operation}", arn
     for operation, more in ON_A_RESOURCE.items():
         yield operation, {"resourceArn": arn, **more}, f"ecr:{operation}", arn
-    yield "DescribeRepositories", {"repositoryNames": [name]}, "ecr:DescribeRepositories", arn
+    for operation in ("DescribeRepositories", "BatchGetRepositoryScanningConfiguration"):
+        yield operation, {"repositoryNames": [name]}, f"ecr:{operation}", arn
     for operation, more in IN_A_REGISTRY.items():
         yield operation, more, f"ecr:{operation}", "*"
     for operation, (identity, more) in ON_AN_IDENTITY.items():

@@ -328,7 +328,7 @@ def registry(holdfast: Any) -> dict[str, str]:
     return found
 
 
-DEFAULTS = {"registryId": ACCOUNT, "refusalStyle": "denied", "deletedTags": "held"}
+DEFAULTS = {"registryId": ACCOUNT, "refusalStyle": "denied", "deletedTags": "held", "lifecycleHeldTags": "keep"}
 
 
 def test_settings_are_changed_one_by_one_and_told(ours: tuple[Any, Any, Client]) -> None:

@@ -546,7 +546,7 @@ def test_pushing_bytes_that_another_repository_has_tells_nothing(guarded: Runnin
             assert answer.status == 201
             assert {name.lower() for name in answer.headers} == {
                 "location", "docker-content-digest", "docker-distribution-api-version", "content-length", "date",
-                "x-request-id",
+                "x-content-type-options", "x-request-id",
             }  # fmt: skip
 
 

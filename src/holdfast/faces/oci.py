@@ -85,7 +85,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.PrincipalNotFound: (404, "UNSUPPORTED"),
     errors.TemplateNotFound: (404, "UNSUPPORTED"),
     errors.PullThroughRuleNotFound: (404, "UNSUPPORTED"),
-    errors.CredentialNotFound: (503, "UNAVAILABLE"),
+    errors.CredentialNotFound: (404, "UNSUPPORTED"),
     errors.PeerNotFound: (404, "UNSUPPORTED"),
     errors.BackfillNotFound: (404, "UNSUPPORTED"),
     errors.RepositoryAlreadyExists: (409, "DENIED"),
