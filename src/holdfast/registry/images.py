@@ -200,9 +200,11 @@ class Images:
 
         The subject need not be there, nor the repository: the list is then empty (OCI distribution specification,
         "Listing Referrers": a registry that has this API never answers 404). With `in_repository` the repository must
-        be there, as ECR's API asks: RepositoryNotFound. Artifact types narrow the list to those.
+        be there, as ECR's API asks: RepositoryNotFound; its operation has a right of its own. Artifact types narrow the
+        list to those.
         """
-        self._access.require(caller, registry, "ecr:BatchGetImage", repository)
+        action = "ecr:ListImageReferrers" if in_repository else "ecr:BatchGetImage"
+        self._access.require(caller, registry, action, repository)
         identity = catalog.repository_id(self._database, registry.id, repository)
         if identity is None:
             if in_repository:
