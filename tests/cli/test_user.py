@@ -127,7 +127,12 @@ def test_a_policy_that_is_none_is_usage(holdfast: Commands, name: str, text: str
 
 def test_settings_are_told_and_changed(holdfast: Commands) -> None:
     before = holdfast("settings", "--json").json()
-    assert before == {"registry_id": ACCOUNT, "refusal_style": "denied", "deleted_tags": "held"}
+    assert before == {
+        "registry_id": ACCOUNT,
+        "refusal_style": "denied",
+        "deleted_tags": "held",
+        "lifecycle_held_tags": "keep",
+    }
     try:
         ran = holdfast("settings", "set", "--refusal-style", "ecr", "--json")
         assert (ran.code, ran.json()) == (0, {**before, "refusal_style": "ecr"})

@@ -286,6 +286,17 @@ def test_a_token_of_a_page_is_checked_before_anything_is_read(api: Api) -> None:
 
 # --- repositories and registries that are not there ------------------------------------------------------------------
 
+A_POLICY = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
 AN_INDEX = '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
 
 
@@ -311,6 +322,8 @@ def in_a_repository(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if operation == "SetRepositoryPolicy":
             allowed = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}
             parameters |= {"policyText": json.dumps({"Statement": allowed})}
+        if "lifecyclePolicyText" in members:
+            parameters |= {"lifecyclePolicyText": A_POLICY}
         if operation == "UploadLayerPart":
             parameters |= {"partFirstByte": 0, "partLastByte": 2}
         if operation == "PutLifecyclePolicy":
