@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,11 @@ def test_sizes() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 assert length <= 75, f"{path}:{node.lineno} {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("part_of_it", ["core", "store", "registry", "faces", "client", "govern", "scan"])
+def test_the_page_names_every_module(part_of_it: str) -> None:
+    page = (SOURCE.parent.parent / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"\w+", page))
+    modules = {path.stem for path in (SOURCE / part_of_it).glob("*.py")} - {"__init__"}
+    assert modules <= named, f"docs/architecture.md does not name {modules - named}"
