@@ -35,6 +35,10 @@ class Forest:
 
 
 def forest(count: int) -> Forest:
+    return forest_of(leaves_of(count))
+
+
+def forest_of(entries: list[bytes]) -> Forest:
     made = Forest()
-    made.extend(leaves_of(count))
+    made.extend(entries)
     return made

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from holdfast.client import issuer
+from holdfast.client.witness import WitnessAnswer, WitnessClient, WitnessUnreachable
 from holdfast.core.errors import ConfigurationInvalid, DatabaseBusy, ReadOnly, StorageFailed, StorageFull
 from holdfast.core.forwarding import is_trusted, networks
 from holdfast.core.mutability import MutabilitySettings, TagMutability
@@ -36,6 +37,7 @@ from holdfast.outbound import Outbound
 from holdfast.registry.access import Access
 from holdfast.registry.account_settings import AccountSettings
 from holdfast.registry.blobs import Blobs
+from holdfast.registry.cosigning import PolicyCosigner, read_policy
 from holdfast.registry.flows import Flows
 from holdfast.registry.gate import SETTING, Gate, GatedDatabase, Mode
 from holdfast.registry.history import History
@@ -272,6 +274,7 @@ class Holdfast:
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
         """Take the data directory and open what lies in it."""
         self._loop = asyncio.get_running_loop()
+        self._witnesses = WitnessClient(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = DataDirectory(settings.data)
         self._lock = self._directory.lock()
@@ -317,6 +320,7 @@ class Holdfast:
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         self._outbound.close()
+        self._witnesses.close()
         with contextlib.suppress(DatabaseBusy, ReadOnly, StorageFailed, StorageFull):
             await self.pulls.flush()
         self._uploads.close()
@@ -484,9 +488,18 @@ class Holdfast:
         keys = LedgerKeys(settings.data, origin)
         files = LedgerFiles(self._directory.ledger)
         waits = settings.ledger_answers == "published"
-        self._ledger = Ledger(raw, files, keys, origin, gate, self._clock, waits=waits)
+        cosigner = PolicyCosigner(read_policy(settings.ledger_policy), self._submit) if settings.ledger_policy else None
+        self._ledger = Ledger(raw, files, keys, origin, gate, self._clock, waits=waits, cosigner=cosigner)
         await self._ledger.open()
         return self._ledger
+
+    async def _submit(self, url: str, request: bytes) -> WitnessAnswer | None:
+        """Ask a witness; None when nothing answered."""
+        try:
+            return await asyncio.to_thread(self._witnesses.add_checkpoint, url, request)
+        except WitnessUnreachable as error:
+            _LOGGER.warning("the witness at %s does not answer: %s", url, error)
+            return None
 
     async def _keep_ledger(self) -> None:
         try:

@@ -110,6 +110,7 @@ class Ledger:
         self._clock = clock
         self._waits = waits
         self._cosigner = cosigner
+        self._is_confirmed = cosigner is None
         self._signers: list[Signer] = []
         self._waiters: list[_Waiter] = []
         self._kick = asyncio.Event()
@@ -143,6 +144,8 @@ class Ledger:
             return
         self._published, self.published_size = note, published
         self._files.begin(published)
+        if not self._is_confirmed:
+            self._gate.close(CLOSED_BY, "the witnesses have not cosigned this state yet")
         if not rows:
             vkeys, now = [str(one.verifier) for one in self._signers], self._clock()
             await self._database.write(lambda txn: statements.add_keys(txn, vkeys, now))
@@ -211,8 +214,11 @@ class Ledger:
             await self._database.write(self._sequence)
             reach("ledger.sequenced")
         tree = statements.tree(self._database)
-        if tree is not None and tree.frontier.size > self.published_size:
+        if tree is not None and (tree.frontier.size > self.published_size or not self._is_confirmed):
             await self._publish(tree)
+            if not self._is_confirmed:
+                self._is_confirmed = True
+                self._gate.open(CLOSED_BY)
             reach("ledger.published")
         self._tell()
 

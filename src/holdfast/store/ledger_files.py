@@ -72,11 +72,7 @@ class LedgerFiles:
         """Let a checkpoint take the place of the last one. Raises OSError."""
         for folder in self._make(self._folder):
             _sync_folder(folder)
-        new = self._checkpoint.with_name("checkpoint.new")
-        _write(new, note, os.O_TRUNC)
-        reach("ledger.checkpoint-written")
-        new.rename(self._checkpoint)
-        _sync_folder(self._folder)
+        replace_file(self._checkpoint, note)
 
     def entries(self, size: int) -> Iterator[bytes]:
         """Read the first `size` entries. Raises OSError for files that are missing, BundleInvalid for broken ones."""
@@ -99,6 +95,15 @@ class LedgerFiles:
         for one in reversed(missing):
             one.mkdir(mode=0o700)
         return {one.parent for one in missing}
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Let content take the place of a file, whole or not at all; durable when this returns. Raises OSError."""
+    new = path.with_name(path.name + ".new")
+    _write(new, content, os.O_TRUNC)
+    reach("ledger.checkpoint-written")
+    new.rename(path)
+    _sync_folder(path.parent)
 
 
 def _cut(content: bytes, count: int) -> bytes:
