@@ -34,7 +34,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "sqlite3": set(),
     "opentelemetry": {"faces/tracing.py"},
     "httptools": {"faces/framing.py", "faces/connection.py"},
-    "uvloop": {"cli/serve.py", "cli/demo.py", "faces/server.py"},
+    "uvloop": {"cli/serve.py", "cli/demo.py", "cli/witness.py", "faces/server.py"},
     "botocore": {"client/api.py"},
     "yaml": {"govern/cloudformation.py"},
     "cryptography": {"registry/seal.py", "core/signed_note.py"},
