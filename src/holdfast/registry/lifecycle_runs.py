@@ -61,6 +61,9 @@ PREVIEW_MICROSECONDS: Final = 24 * 3600 * 1_000_000
 THROUGH: Final = "lifecycle"
 
 T = TypeVar("T")
+_CHANCE: Final = random.SystemRandom()
+"""Not the module's own chance, whose state a test in this process may count on."""
+
 _LOGGER: Final = logging.getLogger("holdfast.lifecycle")
 
 
@@ -193,7 +196,7 @@ class LifecycleRuns:
                 _LOGGER.warning("a lifecycle policy could not be applied: %s", error.message)
             except Exception:  # it outlives any one failure
                 _LOGGER.exception("a lifecycle policy could not be applied")
-            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            await asyncio.sleep(LOOK_SECONDS * _CHANCE.uniform(0.8, 1.2))
 
     async def run_due(self) -> int:
         """Apply the policies that are due; return how many."""
@@ -332,7 +335,7 @@ class LifecycleRuns:
 
 
 def _period() -> int:
-    return int(PERIOD_MICROSECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+    return int(PERIOD_MICROSECONDS * _CHANCE.uniform(0.9, 1.1))
 
 
 def _remember(kept: OrderedDict[int, T], key: int, value: T) -> None:
