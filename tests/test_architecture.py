@@ -24,7 +24,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wiring": {"client", "config", "core", "store", "registry", "faces", "outbound"},
     "care": {"core", "store", "registry"},
     "govern": {"govern", "core", "client"},
-    "cli": {"govern", "cli", "client", "config", "core", "faces", "wiring", "care", "registry", "witness_server"},
+    "audit": {"audit", "core"},
+    "cli": {
+        "audit",
+        "govern",
+        "cli",
+        "client",
+        "config",
+        "core",
+        "faces",
+        "wiring",
+        "care",
+        "registry",
+        "witness_server",
+    },
     "__main__": {"cli"},
 }
 """Part -> parts of Holdfast it may import."""

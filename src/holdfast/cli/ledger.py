@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast import care
+from holdfast.cli import ledger_verify
 from holdfast.cli.connection import Connection, connected, json_option
 from holdfast.cli.exits import Exit, Unfinished
 from holdfast.cli.fsck import DATA_OPTION
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
         "Examples": (
             "holdfast ledger status",
             "holdfast ledger key                    the verifier key to hand to auditors",
+            "holdfast ledger audit --policy trust.txt   read everything, compare with the registry",
             "holdfast ledger recover --data /srv/holdfast",
         )
     },
 )
 def ledger() -> None:
-    """Look after the signed record."""
+    """Look after the signed record, and verify it.
+
+    Commands that verify believe only whom you name with --policy or --key, and check everything else.
+    """
+
+
+for _one in ledger_verify.COMMANDS:
+    ledger.add_command(_one)
 
 
 @ledger.command()

@@ -69,6 +69,14 @@ def image(*forms: str) -> Callable[[click.Context, click.Parameter, str], tuple[
     return check
 
 
+def image_if_any(
+    *forms: str,
+) -> Callable[[click.Context, click.Parameter, str | None], tuple[str, str | Digest] | None]:
+    """Return the same check, for an image that need not be given."""
+    check = image(*forms)
+    return lambda context, parameter, value: None if value is None else check(context, parameter, value)
+
+
 def _host_hint(text: str) -> str:
     """Tell who wrote the server's name before the repository's, as docker wants it, where it goes here."""
     return " The server's address goes into --endpoint, not before the name." if _HOST.match(text) else ""
