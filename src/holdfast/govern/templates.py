@@ -300,7 +300,12 @@ def _registry_policy_now(ask: Ask, _properties: State) -> State | None:
 
 
 def _replication_wanted(properties: State) -> State:
-    return {"ReplicationConfiguration": _camel(_needed(properties, "ReplicationConfiguration"))}
+    configuration = _camel(_needed(properties, "ReplicationConfiguration"))
+    for rule in configuration.get("rules") or () if isinstance(configuration, dict) else ():
+        deletes = rule.get("deleteReplication")
+        if isinstance(deletes, dict) and "enabled" in deletes:
+            deletes["enabled"] = _flag(deletes["enabled"])
+    return {"ReplicationConfiguration": configuration}
 
 
 def _replication_now(ask: Ask, _properties: State) -> State:
@@ -373,6 +378,8 @@ def _template_wanted(properties: State) -> State:
     for key in ("Description", "AppliedFor", "CustomRoleArn"):
         if key in properties:
             wanted[key] = properties[key]
+    if isinstance(wanted.get("AppliedFor"), list):
+        wanted["AppliedFor"] = sorted(wanted["AppliedFor"], key=str)
     if "EncryptionConfiguration" in properties:
         wanted["EncryptionConfiguration"] = _camel(properties["EncryptionConfiguration"])
     for key in ("RepositoryPolicy", "LifecyclePolicy"):
@@ -392,7 +399,7 @@ def _template_now(ask: Ask, properties: State) -> State | None:
     return {
         "ImageTagMutability": _told_mutability(told),
         "Description": told.get("description"),
-        "AppliedFor": told.get("appliedFor"),
+        "AppliedFor": sorted(told.get("appliedFor") or ()),
         "CustomRoleArn": told.get("customRoleArn"),
         "EncryptionConfiguration": told.get("encryptionConfiguration", {}),
         "RepositoryPolicy": _policy(told["repositoryPolicy"], "") if told.get("repositoryPolicy") else None,
