@@ -171,6 +171,42 @@ def test_the_same_class_again_changes_nothing_and_what_is_not_there_is_told(
     assert told.code == "ImageNotFoundException"
 
 
+def test_referrers_are_told_by_their_status(ecr: Any, client: Client, repository: str, pushed: Image) -> None:
+    digests = []
+    for text in (b'{"one": 1}', b'{"two": 2}'):
+        one = image(text, config=b"{}", subject=pushed.descriptor)
+        push_parts(client, repository, one)
+        put(client, repository, one.digest, one)
+        digests.append(one.digest)
+    archived, active = digests
+    change(ecr, repository, "ARCHIVE", imageDigest=archived)
+    subject = {"repositoryName": repository, "subjectId": {"imageDigest": pushed.digest}}
+
+    def told(**filters: str) -> dict[str, str]:
+        more = {"filter": filters} if filters else {}
+        referrers = ecr.list_image_referrers(**subject, **more)["referrers"]
+        return {one["digest"]: one["artifactStatus"] for one in referrers}
+
+    assert told() == told(artifactStatus="ACTIVE") == {active: "ACTIVE"}
+    assert told(artifactStatus="ARCHIVED") == {archived: "ARCHIVED"}
+    assert told(artifactStatus="ACTIVATING") == {}
+    assert told(artifactStatus="ANY") == {archived: "ARCHIVED", active: "ACTIVE"}
+    first = ecr.list_image_referrers(**subject, filter={"artifactStatus": "ANY"}, maxResults=1)
+    second = ecr.list_image_referrers(
+        **subject, filter={"artifactStatus": "ANY"}, maxResults=1, nextToken=first["nextToken"]
+    )
+    assert {one["digest"] for page in (first, second) for one in page["referrers"]} == {archived, active}
+    listed = client("GET", f"/v2/{repository}/referrers/{pushed.digest}").json()["manifests"]
+    assert [one["digest"] for one in listed] == [active]
+
+
+def test_an_archived_image_is_not_scanned(ecr: Any, repository: str, pushed: Image) -> None:
+    change(ecr, repository, "ARCHIVE", imageTag="v1")
+    told = refusal(ecr.start_image_scan, repositoryName=repository, imageId={"imageTag": "v1"})
+    assert told.code == "ImageArchivedException"
+    assert pushed.digest in told.message
+
+
 # --- pull times ------------------------------------------------------------------------------------------------------
 
 

@@ -250,14 +250,14 @@ class OCIFace:
         found = self._images.referrers(
             call.caller, call.registry, call.name, subject, artifact_types=types, after=last, limit=limit + 1
         )
-        more, found = len(found) > limit, found[:limit]
+        more, manifests = len(found) > limit, [one.manifest for one in found[:limit]]
         headers = [_API_VERSION, ("Content-Type", OCI_INDEX)]
         if artifact_type:
             headers.append(("OCI-Filters-Applied", "artifactType"))
-        if more and found:
+        if more and manifests:
             beside = f"&artifactType={quote(artifact_type, safe='')}" if artifact_type else ""
-            headers += _link(f"/v2/{call.name}/referrers/{subject}", limit, str(found[-1].digest), beside)
-        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [_descriptor(one) for one in found]}
+            headers += _link(f"/v2/{call.name}/referrers/{subject}", limit, str(manifests[-1].digest), beside)
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [_descriptor(one) for one in manifests]}
         return Response(200, headers, _dump(index))
 
     # --- manifests ---------------------------------------------------------------------------------------------------

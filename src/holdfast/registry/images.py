@@ -73,6 +73,14 @@ class Pushed:
         return self.is_new or any(decision.action is not mutability.Action.KEEP for _, decision in self.decisions)
 
 
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest that has a subject, and its status: an archived one is known and not given to pulls."""
+
+    manifest: Manifest
+    status: str
+
+
 class Images:
     """The use cases over manifests and tags."""
 
@@ -192,11 +200,14 @@ class Images:
         subject: Digest,
         *,
         artifact_types: Sequence[str] = (),
+        status: str | None = ImageStatus.ACTIVE,
         in_repository: bool = False,
         after: str,
         limit: int,
-    ) -> list[Manifest]:
+    ) -> list[Referrer]:
         """List the manifests whose subject is a digest, read anew from their own bytes; at most `limit`.
+
+        Those of a status, of any for None; archived ones cannot be pulled, so that who does not ask is not told.
 
         The subject need not be there, nor the repository: the list is then empty (OCI distribution specification,
         "Listing Referrers": a registry that has this API never answers 404). With `in_repository` the repository must
@@ -211,10 +222,18 @@ class Images:
                 raise RepositoryNotFound(repository, registry.account_id)
             return []
         stored = manifests.referrers(
-            self._database, identity, str(subject), artifact_types=artifact_types, after=after, limit=limit
+            self._database,
+            identity,
+            str(subject),
+            artifact_types=artifact_types,
+            status=status,
+            after=after,
+            limit=limit,
         )
         return [
-            parse_manifest(one.payload, one.media_type, algorithm=Digest.parse(one.digest).algorithm)
+            Referrer(
+                parse_manifest(one.payload, one.media_type, algorithm=Digest.parse(one.digest).algorithm), one.status
+            )
             for one in map(verified, stored)
         ]
 

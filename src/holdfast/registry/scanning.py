@@ -19,6 +19,8 @@ from holdfast.core.errors import (
     ScanQuotaExceeded,
     ScanUnsupported,
 )
+from holdfast.core.lifecycle import ImageStatus
+from holdfast.core.lifecycle_errors import ImageArchived
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.scanning import IMAGE_CONFIGS, SCAN_QUOTA_SECONDS, ScanFrequency, ScanStatus, ScanType
 from holdfast.registry.binding import Act, require_repository
@@ -142,8 +144,9 @@ class Scanning:
     ) -> tuple[str, Scan]:
         """Ask for a scan of an image; return its digest and where its scan stands.
 
-        A report that was loaded stays what is known. Raises ManifestNotFound, ScanUnsupported for what is no image,
-        ScanQuotaExceeded when one was asked for within a day, FeatureDisabled with enhanced scanning.
+        A report that was loaded stays what is known. Raises ManifestNotFound, ImageArchived for one that is not active,
+        ScanUnsupported for what is no image, ScanQuotaExceeded when one was asked for within a day, FeatureDisabled
+        with enhanced scanning.
         """
         self._access.require(caller, registry, "ecr:StartImageScan", name)
         act = Act(caller, self._clock(), through)
@@ -153,6 +156,8 @@ class Scanning:
             image = require_image(txn, registry, found, image_id)
             if scans.configuration(txn, registry.id).scan_type is ScanType.ENHANCED:
                 raise FeatureDisabled
+            if image.status != ImageStatus.ACTIVE:
+                raise ImageArchived(image.digest, image.status)
             if image.artifact_type not in IMAGE_CONFIGS:
                 raise ScanUnsupported(image.digest, image.artifact_type or image.media_type)
             before = scans.scan(txn, found.id, image.digest)

@@ -144,17 +144,27 @@ def image_ids(
 
 
 def referrers(
-    reader: Reader, identity: int, subject: str, *, artifact_types: Sequence[str], after: str, limit: int
+    reader: Reader,
+    identity: int,
+    subject: str,
+    *,
+    artifact_types: Sequence[str],
+    status: str | None,
+    after: str,
+    limit: int,
 ) -> list[StoredManifest]:
-    """List the manifests whose subject is a digest, of some artifact types or all, by digest, at most `limit`."""
+    """List the manifests whose subject is a digest, of some artifact types and a status or all, by digest."""
     of_type = f"AND m.artifact_type IN ({placeholders(artifact_types)})" if artifact_types else ""
+    of_status, statuses = ("AND m.status = ?", (status,)) if status is not None else ("", ())
     rows = reader.rows(
         "SELECT m.digest, m.media_type, p.payload, m.status "
         "FROM manifests m JOIN manifest_payloads p ON p.digest = m.digest "
-        f"WHERE m.repository_id = ? AND m.subject = ? {of_type} AND m.digest > ? ORDER BY m.digest LIMIT ?",
+        f"WHERE m.repository_id = ? AND m.subject = ? {of_type} {of_status} AND m.digest > ? "
+        "ORDER BY m.digest LIMIT ?",
         identity,
         subject,
         *artifact_types,
+        *statuses,
         after,
         limit,
     )
