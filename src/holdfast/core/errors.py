@@ -1,7 +1,8 @@
 """The closed family of things that can go wrong in Holdfast, each saying whose fault it is.
 
-This file (with `access_errors` for those of policies) decides which errors exist and what they tell a person. It knows
-nothing of HTTP or JSON: each face maps every class here through one total table (a test proves the tables complete).
+This file (with `access_errors` for those of policies, and `storage_errors` for our own trouble) decides which errors
+exist and what they tell a person. It knows nothing of HTTP or JSON: each face maps every class here through one total
+table (a test proves the tables complete).
 
 Sentences that Amazon ECR is known to use are kept to the letter, because tools match them.
 """
@@ -18,18 +19,36 @@ from holdfast.core.access_errors import (
     StillInUse,
 )
 from holdfast.core.failure import HoldfastError
+from holdfast.core.storage_errors import (
+    BlobCorrupt,
+    ConfigurationInvalid,
+    DatabaseBusy,
+    GuardRefused,
+    ReadOnly,
+    StorageFailed,
+    StorageFull,
+    TooManyFiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 __all__ = [
+    "BlobCorrupt",
+    "ConfigurationInvalid",
+    "DatabaseBusy",
+    "GuardRefused",
     "HoldfastError",
     "IdentityTokenRefused",
+    "ReadOnly",
     "RegistryNotFound",
     "RegistryPolicyNotFound",
     "RepositoryPolicyNotFound",
     "StillInUse",
+    "StorageFailed",
+    "StorageFull",
+    "TooManyFiles",
 ]
 
 
@@ -544,57 +563,3 @@ class UpstreamFailed(HoldfastError):
     def __init__(self, message: str, code: str = "UpstreamUnavailable") -> None:
         super().__init__(message, {"code": code})
         self.code = code
-
-
-# --- our own trouble -------------------------------------------------------------------------------------------------
-
-
-class StorageFull(HoldfastError):
-    """No room left; reads go on."""
-
-    fault: ClassVar[str] = "server"
-
-    def __init__(self) -> None:
-        super().__init__("The registry's disk is full. Nothing was stored; try again once the operator made room.")
-
-
-class ReadOnly(HoldfastError):
-    """No changes are taken for now; pulls go on."""
-
-    fault: ClassVar[str] = "operator"
-
-
-class StorageFailed(HoldfastError):
-    """The disk or the database refused to do its work; writing has stopped."""
-
-    fault: ClassVar[str] = "server"
-
-
-class GuardRefused(HoldfastError):
-    """A trigger or key of the database refused a change that would break a promise: a bug of ours, caught in time."""
-
-    fault: ClassVar[str] = "server"
-
-
-class DatabaseBusy(HoldfastError):
-    """Another program holds the database's write lock for too long."""
-
-    fault: ClassVar[str] = "operator"
-
-    def __init__(self) -> None:
-        super().__init__("Another program holds the registry's database. Nothing was stored; try again.")
-
-
-class BlobCorrupt(HoldfastError):
-    """Bytes on disk that do not hash to their name; never served to their end."""
-
-    fault: ClassVar[str] = "server"
-
-    def __init__(self, digest: str) -> None:
-        super().__init__(f"The stored bytes of '{digest}' are damaged and were set aside.", {"digest": digest})
-
-
-class ConfigurationInvalid(HoldfastError):
-    """A setting that cannot be; the server does not start."""
-
-    fault: ClassVar[str] = "operator"

@@ -123,6 +123,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[str, ...]]] = {
     errors.UpstreamUnsupported: ("UnsupportedUpstreamRegistryException", INVALID),
     errors.UpstreamFailed: ("UnableToGetUpstreamImageException", "ServiceUnavailableException"),
     errors.StorageFull: ("ServiceUnavailableException",),
+    errors.TooManyFiles: ("ServiceUnavailableException",),
     errors.ReadOnly: ("ServiceUnavailableException",),
     errors.StorageFailed: ("ServiceUnavailableException",),
     errors.DatabaseBusy: ("ServiceUnavailableException",),
@@ -195,10 +196,10 @@ class ECRFace:
             digest = Digest.parse(grant["digest"])
             opener = partial(self._use.blobs.open, caller, registry, str(grant["repository"]), digest)
             return answer_blob(request, digest, opener)
-        except errors.RateExceeded as error:
-            return Response(
-                429, (_TEXT, ("Retry-After", str(error.retry_after_seconds))), f"{error.message}\n".encode()
-            )
+        except (errors.RateExceeded, errors.TooManyFiles) as error:
+            status = 429 if isinstance(error, errors.RateExceeded) else 503
+            wait = ("Retry-After", str(error.retry_after_seconds))
+            return Response(status, (_TEXT, wait), f"{error.message}\n".encode())
         except (SealBroken, errors.Unauthenticated, errors.AccessDenied):
             return Response(403, (_TEXT,), b"The link is not valid (any more).\n")
         except (errors.BlobNotFound, errors.RepositoryNotFound):

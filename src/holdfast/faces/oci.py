@@ -124,6 +124,7 @@ ERRORS: Final[dict[type[errors.HoldfastError], tuple[int, str]]] = {
     errors.UpstreamUnsupported: (400, "UNSUPPORTED"),
     errors.UpstreamFailed: (503, "UNAVAILABLE"),
     errors.StorageFull: (503, "UNAVAILABLE"),
+    errors.TooManyFiles: (503, "UNAVAILABLE"),
     errors.ReadOnly: (503, "UNAVAILABLE"),
     errors.StorageFailed: (503, "UNAVAILABLE"),
     errors.DatabaseBusy: (503, "UNAVAILABLE"),
@@ -422,7 +423,7 @@ class OCIFace:
             headers.append(("WWW-Authenticate", self._challenge_for(request, challenge or self._challenge)))
         if error.retry_after_seconds is not None:
             headers.append(("Retry-After", str(error.retry_after_seconds)))
-        if status == 503:  # noqa: PLR2004 - the status itself
+        elif status == 503:  # noqa: PLR2004 - the status itself
             headers.append(("Retry-After", "5"))
         if isinstance(error, errors.UploadRangeInvalid):
             headers.append(("Range", _received(error.received_bytes)))

@@ -29,6 +29,7 @@ from holdfast.core.errors import (
     ReferencedByIndex,
     StorageFull,
     TagHeld,
+    TooManyFiles,
 )
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.core.replication import MAX_ATTEMPTS, gives_up, kept_configuration, pause_seconds
@@ -80,7 +81,7 @@ _CODES: Final = {
     "busy": "TooManyRequests",
     "unreachable": "DestinationUnavailable",
 }
-_MAY_PASS: Final = (StorageFull, DatabaseBusy, ReferencedByIndex)
+_MAY_PASS: Final = (StorageFull, TooManyFiles, DatabaseBusy, ReferencedByIndex)
 """Errors of ours that pass by themselves; an index that is to be deleted, too, goes before what it lists."""
 
 

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from holdfast.core.digest import HEX_LENGTHS, Digest, new_hasher
-from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull
+from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull, TooManyFiles
 from holdfast.store.failpoints import reach
 from holdfast.store.staged_file import REHASH_BYTES, StagedFile
 from holdfast.store.syncing import SyncFailed, sync_folder
@@ -60,6 +60,8 @@ _APART_BYTES: Final = 256 * 1024
 
 _SHORTER: Final = "the stored file is shorter than it was"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_CROWDED: Final = {errno.EMFILE, errno.ENFILE}
+"""No descriptor is left: of this process, of the whole system. Opening fails then, and nothing was done."""
 
 
 class FilesystemBlobs:
@@ -93,8 +95,12 @@ class FilesystemBlobs:
             return 0
 
     async def open_staged(self, upload_id: str) -> StagedFile:
-        """Open what an upload session has received so far, to add to it; made when nothing came yet."""
-        return await self._in_thread(StagedFile, self._staging_path(upload_id))
+        """Open what an upload session has received so far, to add to it; made when nothing came yet.
+
+        Raises StorageFull, TooManyFiles, StorageFailed: what the session has stays as it is.
+        """
+        with self._disk_errors():
+            return await self._in_thread(StagedFile, self._staging_path(upload_id))
 
     async def append(self, staged: StagedFile, pieces: Sequence[bytes]) -> None:
         """Add bytes to a session. On an error the session ends where it ended before.
@@ -176,13 +182,18 @@ class FilesystemBlobs:
         """Open a blob, or the bytes [start, end) of it, for reading.
 
         The first reader of a blob in this process verifies its digest: its last bytes are held back until the whole was
-        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound without a file.
+        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound without a file, and
+        TooManyFiles.
         """
         path = self._blob_path(digest, generation)
         try:
             descriptor = os.open(path, _READ_FILE)
         except FileNotFoundError:
             raise BlobNotFound(str(digest)) from None
+        except OSError as error:
+            if error.errno in _CROWDED:
+                raise TooManyFiles from None
+            raise
         size = os.fstat(descriptor).st_size
         stop = size if end is None else end
         if (digest, generation) in self._verified:
@@ -305,6 +316,8 @@ class FilesystemBlobs:
                 if self._on_full is not None:
                     self._on_full()
                 raise StorageFull from error
+            if error.errno in _CROWDED:
+                raise TooManyFiles from error
             if (fatal or isinstance(error, SyncFailed)) and self._on_failure is not None:
                 self._on_failure(error)
             msg = "The registry's disk refused to store the data. Nothing was kept; ask its operator."
