@@ -69,6 +69,14 @@ def image(*forms: str) -> Callable[[click.Context, click.Parameter, str], tuple[
     return check
 
 
+def repository_or_tag(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, str | None]:
+    """Check REPO or REPO:TAG."""
+    if ":" not in value or _HOST.match(value):
+        return repository(context, parameter, value), None
+    name, reference = image("REPO:TAG")(context, parameter, value)
+    return name, str(reference)
+
+
 def image_if_any(
     *forms: str,
 ) -> Callable[[click.Context, click.Parameter, str | None], tuple[str, str | Digest] | None]:
