@@ -40,6 +40,7 @@ from holdfast.registry.outgoing import COPY, DELETE_TAG, THROUGH
 from holdfast.registry.quotas import give_blob
 from holdfast.registry.remotes import RemoteError, service_caller
 from holdfast.registry.replication import BACKFILL_KEPT_MICROSECONDS
+from holdfast.registry.scan_start import scan_pushed
 from holdfast.registry.templates import Occasion
 from holdfast.store import bindings, catalog, content, entries, manifests, replications
 from holdfast.store.entries import EntryKind
@@ -306,7 +307,7 @@ class Replicator:
             repository = self._templates.make(txn, there, one.repository, Occasion.REPLICATION, act, facts=origin)
         assert repository is not None  # noqa: S101 - replication has defaults
         until = self._lease_clock() + LEASE_MICROSECONDS
-        manifest = _link(txn, here, repository, one.digest, act, until, self._is_there)
+        manifest = _link(txn, here, there, repository, one.digest, act, until, self._is_there)
         outcome = bind_tags(txn, there, repository, manifest, _tags(txn, here, one), act)
         body = act.body(digest=one.digest, source=source.arn_of(one.repository))
         entries.append(txn, there.id, EntryKind.IMAGE_REPLICATED, body, repository=repository.name, tag=one.tag or None)
@@ -498,13 +499,17 @@ def _tree(found: list[Manifest], digest: str, get: Callable[[str], Manifest]) ->
 def _link(
     txn: Transaction,
     here: Repository,
+    registry: Registry,
     there: Repository,
     digest: str,
     act: Act,
     until: int,
     is_there: Callable[[Blob], bool],
 ) -> Manifest:
-    """Give a repository an image of another one, with its parts; nothing is copied, the bytes are shared."""
+    """Give a repository an image of another one, with its parts; nothing is copied, the bytes are shared.
+
+    What is new there is scanned as a push would be, by the rules of that registry.
+    """
     everything = _tree([], digest, partial(_manifest, txn, here))
     for manifest in everything:
         if manifests.image(txn, there.id, str(manifest.digest)) is not None:
@@ -514,7 +519,8 @@ def _link(
             if found is None:
                 raise BlobNotFound(blob)
             give_blob(txn, there.id, found, until=until)
-        keep_manifest(txn, there.id, manifest, act, is_there)
+        if keep_manifest(txn, there.id, manifest, act, is_there):
+            scan_pushed(txn, registry, there, manifest, act)
     return everything[-1]
 
 
