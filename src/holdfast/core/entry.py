@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 OWN_MEMBERS: Final = frozenset({"v", "kind", "registry", "repository", "tag", "number", "previous"})
 _MAX_EXACT: Final = 2**53
+_PLAIN: Final = frozenset({str, bool, type(None)})
 _REFERRED_BYTES: Final = 1_024
 """A value shorter than this is never put aside: the reference would not be much shorter."""
 
@@ -136,13 +137,17 @@ def canonical(value: object) -> bytes:
 
 
 def _is_plain(value: object) -> bool:
-    if value is None or isinstance(value, str | bool):
+    kind = type(value)
+    if kind in _PLAIN:
         return True
-    if isinstance(value, int):
-        return -_MAX_EXACT < value < _MAX_EXACT
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and name.isascii() and _is_plain(one) for name, one in value.items())
-    return isinstance(value, list) and all(map(_is_plain, value))
+    if kind is int:
+        return -_MAX_EXACT < value < _MAX_EXACT  # type: ignore[operator] # it is a number
+    if kind is dict:
+        for name, one in value.items():  # type: ignore[attr-defined] # it is a dictionary
+            if (type(one) not in _PLAIN and not _is_plain(one)) or not (type(name) is str and name.isascii()):
+                return False
+        return True
+    return (kind is list and all(map(_is_plain, value))) or isinstance(value, str)  # type: ignore[call-overload]
 
 
 def _put_aside(members: dict[str, Any], facts: Mapping[str, Any], documents: dict[str, bytes]) -> None:

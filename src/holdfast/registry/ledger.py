@@ -242,6 +242,8 @@ class Ledger:
             checkpoint = Checkpoint.of(Note.parse(note))
             note = await self._cosigner.cosign(note, checkpoint, lambda old: merkle.consistency_proof(old, size, read))
         start = self._files.end
+        if start == size:  # no new entry: other signatures alone
+            await asyncio.to_thread(self._write, [], note)
         while start < size:
             end = min(size, start + BATCH_ENTRIES)
             pages = range(start, end, TILE_WIDTH)
@@ -249,11 +251,16 @@ class Ledger:
             if len(entries) != end - start:
                 msg = f"entries between {start} and {end} are not in the database any more"
                 raise LedgerDiverged(msg)
-            await asyncio.to_thread(self._files.extend, entries)
+            await asyncio.to_thread(self._write, entries, note if end == size else None)
             start = end
-        reach("ledger.entries-written")
-        await asyncio.to_thread(self._files.publish, note)
         self._published, self.published_size = note, size
+
+    def _write(self, entries: list[bytes], note: bytes | None) -> None:
+        """Publish entries, and then the checkpoint that covers them: one visit to the disk."""
+        self._files.extend(entries)
+        reach("ledger.entries-written")
+        if note is not None:
+            self._files.publish(note)
 
     def make_key(self) -> Signer:
         """Make a key that does not sign yet."""
