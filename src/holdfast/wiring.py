@@ -139,6 +139,8 @@ class Holdfast:
         self._clock = clock
         self._lease_clock = lease_clock or (SteadyClock(clock) if clock is microseconds_now else clock)
         self.failed = asyncio.Event()
+        self.collected_once = asyncio.Event()
+        """Set when the collection of the start is over, whatever came of it: the next one is an hour away."""
         self._swept = False
         self._is_settled = False
         self._tracing: Tracing | None = None
@@ -464,6 +466,7 @@ class Holdfast:
                 _LOGGER.exception("the collection failed")
             else:
                 _LOGGER.info("collected what nobody needs", extra=dataclasses.asdict(collected))
+            self.collected_once.set()
             await asyncio.sleep(COLLECT_SECONDS)
             if self._is_settled:
                 self._settle()

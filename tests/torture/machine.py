@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path
@@ -142,6 +143,7 @@ def in_process(given: Round) -> None:
             self._data = Path(tempfile.mkdtemp(dir=given.folder))
             self._server = running(settings(self._data), lease_clock=leases)
             up = self._server.__enter__()  # closed in teardown
+            asyncio.run_coroutine_threadsafe(up.holdfast.collected_once.wait(), up.loop).result(30)
             self.user = User(up.host, up.port)
 
         def pass_time(self, hours: int) -> None:
@@ -177,6 +179,7 @@ def over_http(given: Round) -> None:
             self._server.kill()
             inspect(self._server.data)
             self._server.start()
+            self.belief.unknown(Op("collect"))  # a start collects
             sent = self.user.sent
             self.user = self._server.user()
             self.user.sent = sent

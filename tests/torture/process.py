@@ -103,6 +103,11 @@ def _serve(said: Connection, orders: _Orders, hours: Any, effects: Any, jump: An
             lease_clock=None if orders.own_leases else leases,
         )
         await server.start()
+        # Or time that passes meanwhile would end leases of which the model believes that nothing has ended them.
+        begun = [asyncio.ensure_future(server.collected_once.wait()), asyncio.ensure_future(server.failed.wait())]
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+        for wait in begun:
+            wait.cancel()
         host, _, port = server.url.partition("://")[2].rpartition(":")
         said.send((host, int(port)))
         stopping = asyncio.Event()
