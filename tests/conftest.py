@@ -23,6 +23,7 @@ hypothesis.settings.load_profile("holdfast")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server shared by all tests that need nothing special of it; it makes MUTABLE repositories on push."""
     with running(settings(tmp_path_factory.mktemp("holdfast"), create_on_push="MUTABLE")) as up:
+        up.is_shared = True
         yield up
 
 

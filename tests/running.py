@@ -111,6 +111,8 @@ class RunningServer:
     host: str
     port: int
     clients: list[Client] = field(default_factory=list)
+    is_shared: bool = False
+    """Whether tests of all kinds use it, one after the other."""
 
     @property
     def url(self) -> str:
