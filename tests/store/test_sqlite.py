@@ -7,6 +7,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+from importlib import resources
 from typing import TYPE_CHECKING, NoReturn
 
 import apsw
@@ -115,6 +116,15 @@ async def test_the_schema_is_made_once_and_kept(tmp_path: Path) -> None:
         assert database.row("SELECT account_id FROM registries") == ("123456789012",)
         assert database.row("PRAGMA integrity_check") == ("ok",)
         assert database.rows("PRAGMA foreign_key_check") == []
+
+
+def test_the_scripts_are_numbered_without_gaps() -> None:
+    # `user_version` counts the scripts that were applied: a gap, filled later, would never be applied to old data.
+    names = sorted(
+        one.name for one in resources.files("holdfast.store.schema.sqlite").iterdir() if one.name[0].isdigit()
+    )
+
+    assert [int(name.partition("_")[0]) for name in names] == list(range(1, len(names) + 1))
 
 
 async def test_every_table_is_strict(tmp_path: Path) -> None:
