@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from holdfast.core.errors import ConfigurationInvalid, StorageFailed
 from holdfast.registry.backups import BackedUp, back_up, put_back, require_empty, verify
 from holdfast.registry.fsck import MEANINGS, Examination, Finding, Problem, Repair, Report
+from holdfast.registry.fsck_ledger import LedgerExamination
 from holdfast.registry.ledger import LedgerDiverged
 from holdfast.registry.ledger_keys import LedgerKeys
 from holdfast.registry.ledger_recovery import Recovered, publish_anew, recover
@@ -90,13 +91,20 @@ def fsck(
         with contextlib.closing(database):
             database.require_current_schema()
             files = BlobFiles(data)
-            report = Examination(database, files, directory.seal_key, deep=deep, watch=watch).run()
+            ledger = LedgerExamination(
+                database,
+                LedgerFiles(directory.ledger),
+                LedgerKeys(data, ""),
+                is_restored=directory.restored.exists(),
+            )
+            report = Examination(database, files, directory.seal_key, ledger, deep=deep, watch=watch).run()
             if not repair:
                 return report
             done = Repair(database, files).run(report)
-            again = Examination(database, files, directory.seal_key, deep=deep, watch=watch).run() if done else report
-            again.repaired = done
-            return again
+            if done:
+                report = Examination(database, files, directory.seal_key, ledger, deep=deep, watch=watch).run()
+            report.repaired = done
+            return report
 
 
 def backup(

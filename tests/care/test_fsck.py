@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 import apsw
@@ -66,6 +67,17 @@ def sql(data: Path, *statements: str) -> None:
     for statement in statements:
         connection.execute(statement)
     connection.close()
+
+
+def sql_on(statement: str, data: Path) -> None:
+    sql(data, statement)
+
+
+def swap_digit(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
 
 
 def problems(report: Report) -> set[Problem]:
@@ -160,6 +172,40 @@ HARM: dict[Problem, tuple[Callable[[Path], object], ...]] = {
         ),
     ),
     Problem.RECORD_HAS_GAP: (lambda data: sql(data, "DELETE FROM entries WHERE sequence = 2"),),
+    Problem.LEDGER_WRONG: (
+        lambda data: sql(data, "UPDATE entries SET body = replace(body, 't/a', 't/z') WHERE tag = 'list'"),
+        lambda data: sql(data, "UPDATE entries SET body = body || ' ' WHERE leaf_index = 0"),
+        lambda data: sql(
+            data,
+            "UPDATE entries SET leaf_index = 1001 - leaf_index WHERE leaf_index < 2",
+            "UPDATE entries SET leaf_index = leaf_index - 1000 WHERE leaf_index >= 1000",
+        ),
+        lambda data: sql(data, "UPDATE ledger_tree SET size = 8, frontier = zeroblob(32)"),
+        lambda data: sql(data, "DELETE FROM entries WHERE sequence = (SELECT max(sequence) FROM entries)"),
+        lambda data: sql(data, "UPDATE ledger_tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0"),
+        lambda data: sql(data, "UPDATE ledger_tree SET note = (SELECT CAST(replace(note, '— ', '— x') AS BLOB))"),
+        lambda data: sql(data, "UPDATE ledger_tree SET size = size - 1, frontier = zeroblob(32 * 8)"),
+        lambda data: (data / "ledger" / "checkpoint").unlink(),
+        lambda data: shutil.rmtree(data / "ledger"),
+        lambda data: swap_digit(data / "ledger" / "checkpoint"),
+        lambda data: (data / "ledger" / "entries" / "000").unlink(),
+        lambda data: os.truncate(data / "ledger" / "entries" / "000", 100),
+        lambda data: swap_digit(data / "ledger" / "entries" / "000"),
+        lambda data: list(map(os.unlink, data.glob("ledger-*.key"))),
+        lambda data: [path.write_text("no key") for path in data.glob("ledger-*.key")],
+    ),
+    Problem.USAGE_WRONG: tuple(
+        partial(sql_on, f"{statement} WHERE {of}")
+        for of, statement in (
+            ("images > 0", "UPDATE repository_usage SET images = images - 1"),
+            ("images > 0", "UPDATE repository_usage SET bytes = bytes + 1"),
+            ("images > 0", "DELETE FROM repository_usage"),
+            ("registry_id = 1", "UPDATE registry_usage SET repositories = repositories + 1"),
+            ("registry_id = 1", "UPDATE registry_usage SET images = 0"),
+            ("registry_id = 1", "UPDATE registry_usage SET bytes = 0"),
+            ("registry_id = 1", "DELETE FROM registry_usage"),
+        )
+    ),
     Problem.DOOMED_FILE_NEEDED: (
         lambda data: sql(
             data, f"INSERT INTO doomed_files SELECT digest, generation, 1 FROM blobs WHERE digest = '{LAYER}'"
@@ -211,7 +257,7 @@ def test_harm_is_found(data: Path, problem: Problem, damage: Callable[[Path], ob
 
 def test_every_harm_is_tried_here() -> None:
     harms = {problem for problem, meaning in MEANINGS.items() if meaning.harm}
-    assert harms - set(HARM) <= {Problem.LEDGER_WRONG}
+    assert harms == set(HARM)
     assert set(MEANINGS) == set(Problem)
 
 
@@ -258,6 +304,32 @@ def test_repair_mends_references_and_dooms_and_tidies(data: Path) -> None:
     assert len(report.repaired) == 5
     assert (data / "blobs" / "sha256" / "00" / "notes.txt").exists(), "not ours to delete"
     assert not (data / "uploads" / "a-session-of-nobody").exists()
+
+
+@pytest.mark.parametrize("damage", HARM[Problem.USAGE_WRONG])
+def test_repair_counts_anew_what_is_used(data: Path, damage: Callable[[Path], object]) -> None:
+    before = usage(data)
+    damage(data)
+    assert usage(data) != before
+    report = care.fsck(data, repair=True)
+    assert report.findings == []
+    assert len(report.repaired) == 1
+    assert usage(data) == before
+
+
+def usage(data: Path) -> list[list[tuple[object, ...]]]:
+    """Return what is noted of use."""
+    connection = apsw.Connection(str(data / "holdfast.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    found = [list(connection.execute(f"SELECT * FROM {of}_usage ORDER BY 1")) for of in ("repository", "registry")]
+    connection.close()
+    return found
+
+
+def test_a_tail_behind_the_published_checkpoint_is_no_finding(data: Path) -> None:
+    """As a crash leaves it between the entries and the checkpoint that covers them."""
+    with (data / "ledger" / "entries" / "000").open("ab") as file:
+        file.write(b"\x00\x05hal")
+    assert care.fsck(data).findings == []
 
 
 def test_repair_gives_a_blob_the_sound_file_that_nothing_named(data: Path) -> None:

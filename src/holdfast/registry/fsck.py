@@ -18,7 +18,7 @@ from holdfast.core.errors import HoldfastError, StorageFailed
 from holdfast.core.manifest import Kind
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.registry.seal import Seal, SealBroken
-from holdfast.store import examination
+from holdfast.store import examination, usage
 from holdfast.store.entries import EntryKind
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from holdfast.core.manifest import Manifest
+    from holdfast.registry.fsck_ledger import LedgerExamination
     from holdfast.store.blob_files import BlobFiles, StoredFile
     from holdfast.store.database import Reader
     from holdfast.store.examination import BlobRow, ManifestRow
@@ -56,6 +57,7 @@ class Problem(StrEnum):
     TOMBSTONE_UNFOUNDED = "tombstone-unfounded"
     RECORD_HAS_GAP = "record-has-gap"
     LEDGER_WRONG = "ledger-wrong"
+    USAGE_WRONG = "usage-wrong"
     DOOMED_FILE_NEEDED = "doomed-file-needed"
     SECRET_SEALED_OTHERWISE = "secret-sealed-otherwise"  # noqa: S105 - the name of a finding
     STRANGE_FILE = "strange-file"
@@ -96,6 +98,7 @@ MEANINGS: Final = {
     Problem.TOMBSTONE_UNFOUNDED: Meaning("The name of a deleted tag waits for a digest that it never had.", _RESTORE),
     Problem.RECORD_HAS_GAP: Meaning("The record of what happened has a gap.", _RESTORE),
     Problem.LEDGER_WRONG: Meaning("The ledger does not prove what the record says.", _RESTORE),
+    Problem.USAGE_WRONG: Meaning("What is counted for quotas is not what is there.", "--repair counts anew."),
     Problem.DOOMED_FILE_NEEDED: Meaning(
         "The file of a blob is noted for deletion.", "--repair takes the note back; do it before the next start."
     ),
@@ -167,6 +170,7 @@ class Examination:
         database: SQLiteFile,
         files: BlobFiles,
         seal_key: Path,
+        ledger: LedgerExamination,
         *,
         deep: bool = True,
         watch: Callable[[str, int, int], None] = _nobody,
@@ -175,6 +179,7 @@ class Examination:
         self._database = database
         self._files = files
         self._seal_key = seal_key
+        self._ledger = ledger
         self._deep = deep
         self._watch = watch
         self._report = Report()
@@ -190,6 +195,8 @@ class Examination:
             self._manifests,
             self._tags,
             self._record,
+            self._ledgers,
+            self._usage,
             self._secrets,
         )
         for stage in stages:
@@ -309,6 +316,15 @@ class Examination:
     def _live(self) -> list[examination.NamedRow]:
         return examination.live_bindings(self._database)
 
+    def _ledgers(self) -> Iterator[Finding]:
+        total = self._report.counts["entries"]
+        for subject, detail in self._ledger.run(lambda done: self._watch("ledger", done, total)):
+            yield Finding(Problem.LEDGER_WRONG, subject, detail)
+
+    def _usage(self) -> Iterator[Finding]:
+        for whose, told, counted in usage.miscounted(self._database):
+            yield Finding(Problem.USAGE_WRONG, whose, f"it says {told}, there are {counted}")
+
     def _secrets(self) -> Iterator[Finding]:
         sealed = examination.sealed_secrets(self._database)
         if not sealed:
@@ -410,6 +426,9 @@ class Repair:
         }
         for finding in report.findings:
             done += self._mend(finding, orphans)
+        if any(one.problem is Problem.USAGE_WRONG for one in report.findings):
+            self._database.change(usage.recount)
+            done.append("counted anew what repositories and registries use")
         if sound_database:
             done += self._tidy(report, orphans)
         return done

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from holdfast.core.quota import Amount, Quota, Resource, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from holdfast.store.database import Reader, Transaction
 
 
@@ -104,3 +106,66 @@ def set_quota(
         resource,
         most,
     )
+
+
+_COUNTED: Final = (
+    "SELECT r.id AS repository_id, r.registry_id, r.name, "
+    "(SELECT count(*) FROM manifests m WHERE m.repository_id = r.id) AS images, "
+    "(SELECT coalesce(sum(m.payload_bytes), 0) FROM manifests m WHERE m.repository_id = r.id) + "
+    "(SELECT coalesce(sum(b.size_bytes), 0) FROM repository_blobs l JOIN blobs b ON b.digest = l.digest "
+    "WHERE l.repository_id = r.id) AS bytes "
+    "FROM repositories r WHERE r.deleted_at IS NULL"
+)
+"""What the triggers count, counted anew."""
+
+_PLENTY: Final = 1 << 60
+
+
+def miscounted(reader: Reader) -> list[tuple[str, str, str]]:
+    """List repositories and registries of which another use is noted than there is: whose, noted, counted anew."""
+    of_repositories = reader.rows(
+        f"WITH counted AS ({_COUNTED}) SELECT c.name, u.images, u.bytes, c.images, c.bytes FROM counted c "
+        "LEFT JOIN repository_usage u USING (repository_id) "
+        "WHERE (u.images, u.bytes) IS NOT (c.images, c.bytes) ORDER BY c.repository_id"
+    )
+    of_registries = reader.rows(
+        f"WITH counted AS ({_COUNTED}), summed AS ("
+        "SELECT g.id AS registry_id, g.account_id || '/' || g.region AS name, count(c.repository_id) AS repositories, "
+        "coalesce(sum(c.images), 0) AS images, coalesce(sum(c.bytes), 0) AS bytes "
+        "FROM registries g LEFT JOIN counted c ON c.registry_id = g.id GROUP BY g.id) "
+        "SELECT s.name, u.repositories, u.images, u.bytes, s.repositories, s.images, s.bytes FROM summed s "
+        "LEFT JOIN registry_usage u USING (registry_id) "
+        "WHERE (u.repositories, u.images, u.bytes) IS NOT (s.repositories, s.images, s.bytes) ORDER BY s.registry_id"
+    )
+    return [
+        (f"{whose} {name}", _amount(values[:count]), _amount(values[count:]))
+        for whose, count, found in (("repository", 2, of_repositories), ("registry", 3, of_registries))
+        for name, *values in cast("list[tuple[Any, ...]]", found)
+    ]
+
+
+def recount(txn: Transaction) -> None:
+    """Write down what there is, counted anew.
+
+    The registries come last. A trigger keeps their sums meanwhile, which may not fall below nothing on the way.
+    """
+    counted = f"WITH counted AS ({_COUNTED}) "
+    txn.run("UPDATE registry_usage SET images = ?, bytes = ?", _PLENTY, _PLENTY)
+    live = "SELECT id FROM repositories WHERE deleted_at IS NULL"
+    txn.run(f"DELETE FROM repository_usage WHERE repository_id NOT IN ({live})")
+    txn.run(f"INSERT INTO repository_usage (repository_id) {live} ON CONFLICT DO NOTHING")
+    txn.run(
+        counted + "UPDATE repository_usage SET (images, bytes) = "
+        "(SELECT c.images, c.bytes FROM counted c WHERE c.repository_id = repository_usage.repository_id)"
+    )
+    txn.run("INSERT INTO registry_usage (registry_id) SELECT id FROM registries WHERE true ON CONFLICT DO NOTHING")
+    txn.run(
+        counted + "UPDATE registry_usage SET (repositories, images, bytes) = "
+        "(SELECT count(*), coalesce(sum(c.images), 0), coalesce(sum(c.bytes), 0) FROM counted c "
+        "WHERE c.registry_id = registry_usage.registry_id)"
+    )
+
+
+def _amount(values: Sequence[int | None]) -> str:
+    names = ("repositories", "images", "bytes")[-len(values) :]
+    return ", ".join(f"{value} {name}" for value, name in zip(values, names, strict=True))
