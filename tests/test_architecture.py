@@ -49,6 +49,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "httptools": {"faces/framing.py", "faces/connection.py"},
     "uvloop": {"cli/serve.py", "cli/demo.py", "cli/witness.py", "faces/server.py"},
     "botocore": {"client/api.py"},
+    "msgspec": {"govern/documents.py"},
     "yaml": {"govern/cloudformation.py"},
     "cryptography": {"registry/seal.py", "core/signed_note.py"},
     "rfc8785": {"core/entry.py"},
