@@ -85,7 +85,9 @@ PURE_MAY_IMPORT = {
     "threading",
     "types",
     "typing",
+    "unicodedata",
     "urllib",
+    "xml",
     "holdfast",
 }
 """What the pure core may import: nothing that does input or output, or reads a clock, chance or the environment."""
