@@ -1,7 +1,8 @@
 """What a check found: one neutral record for lint, posture and whatever else examines, and where in a file it is.
 
 This file alone decides what a finding consists of, how it is known again (its fingerprint), and how bytes become lines
-and columns. It knows no rule, no file system and no format; `finding_text`, `sarif`, `junit` and `github_annotations` render.
+and columns. It knows no rule, no file system and no format: `finding_text`, `sarif`, `junit` and `github_annotations`
+render.
 
 Lines and columns begin with 1, columns count characters (Unicode code points), spans count bytes from 0.
 """
