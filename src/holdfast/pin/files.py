@@ -1,0 +1,83 @@
+"""Which reader is for which file, and the one way to ask for a file's mentions.
+
+This file alone decides by what a file is known. A file that no row of the table knows has no mentions; a file that a
+row knows and whose reader gives up is told as unreadable, never passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from holdfast.pin.mention import Context, Mention, Unreadable
+from holdfast.pin.readers import dockerfile
+from holdfast.pin.source import Source, UnreadableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+"""Of one file. A bundle of all CRDs of a large operator has about 3 MB; nobody writes more by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row: how the format is called, which paths it has, what its bytes must hold, and who reads it."""
+
+    name: str
+    path: re.Pattern[str]
+    content: re.Pattern[bytes] | None
+    read: Callable[[Source], list[Mention]]
+
+
+def _path(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
+
+
+FORMATS: Final[tuple[Format, ...]] = (
+    Format(
+        "dockerfile",
+        _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)(?:[._-][^/]*)?(?<!\.dockerignore)"),
+        re.compile(rb"(?i)(?:^|[\s|])from\s"),
+        dockerfile.read,
+    ),
+)
+"""The first row that knows a file has it."""
+
+_TEST_PATH: Final = re.compile(r"(?:^|/)(?:tests?|e2e|testdata|fixtures|examples?|samples?|demos?)/", re.IGNORECASE)
+
+
+def format_of(path: str, data: bytes) -> Format | None:
+    """Return the row that a file is read by; None for a file that names no images."""
+    plain = path.replace("\\", "/")
+    return next(
+        (row for row in FORMATS if row.path.search(plain) and (row.content is None or row.content.search(data))), None
+    )
+
+
+def mentions(path: str, data: bytes) -> list[Mention] | Unreadable:
+    """Return the mentions of a file in the order of their bytes, none overlapping; or why it cannot be read."""
+    row = format_of(path, data)
+    if row is None:
+        return []
+    if len(data) > MAX_FILE_BYTES:
+        return Unreadable(path, f"It has {len(data)} bytes; more than {MAX_FILE_BYTES} are not read.")
+    try:
+        found = row.read(Source(path, data))
+    except UnreadableFile as error:
+        return Unreadable(path, str(error))
+    except RecursionError:
+        return Unreadable(path, "It is nested too deeply.")
+    return _settled(path, found)
+
+
+def _settled(path: str, found: list[Mention]) -> list[Mention]:
+    """Order them; where two readers saw the same bytes the first stays. What lies in a folder of tests is a test's."""
+    in_tests = bool(_TEST_PATH.search(path.replace("\\", "/")))
+    kept: list[Mention] = []
+    for mention in sorted(found, key=lambda one: (one.span.start, one.span.end)):
+        if kept and mention.span.start < kept[-1].span.end:
+            continue
+        kept.append(replace(mention, context=Context.TEST) if in_tests else mention)
+    return kept

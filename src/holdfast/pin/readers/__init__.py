@@ -1,0 +1,1 @@
+"""One module for each format of file: text in, mentions out."""
