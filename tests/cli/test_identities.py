@@ -105,6 +105,30 @@ def test_guardrails_units_and_registries(holdfast: Commands, name: str, tmp_path
     assert account in holdfast("registry", "list").out
 
 
+def test_the_first_user_of_a_new_registry_is_made_as_the_hint_says(holdfast: Commands, name: str) -> None:
+    account = "8" + str(uuid.uuid4().int)[:11]
+    hint = holdfast("registry", "create", account, "eu-west-3").out
+    _, _, command = hint.strip().partition("holdfast ")
+    made = holdfast(*command.replace("NAME", name).split())
+    assert made.code == 0, made.err
+    assert f"arn:aws:iam::{account}:user/{name} was made" in made.out
+    place = ("--account", account, "--region", "eu-west-3")
+    assert f"holdfast user key create {name} --account {account} --region eu-west-3" in made.out
+    key = holdfast("user", "key", "create", name, *place, "--json").json()
+    theirs = {"AWS_ACCESS_KEY_ID": key["access_key_id"], "AWS_SECRET_ACCESS_KEY": key["secret_access_key"]}
+    listed = holdfast("user", "list", "--json", "--region", "eu-west-3", **theirs)
+    assert [one["name"] for one in listed.json()["users"]] == [name]
+    assert holdfast("repo", "create", "first", "--region", "eu-west-3", **theirs).code == 0
+    assert name not in holdfast("user", "list").out
+    other = holdfast("user", "list", "--account", "123456789012", "--region", "eu-west-3", **theirs)
+    assert other.code == 3, "only the managing account may name another"
+    assert holdfast("user", "create", "second", "--administrator", *place).code == 0
+    assert holdfast("user", "key", "create", "second", *place).code == 0
+    assert holdfast("user", "key", "delete", key["access_key_id"], *place).code == 0
+    assert holdfast("user", "delete", name, *place, "--yes").code == 0
+    assert holdfast("user", "list", "--region", "eu-west-3", **theirs).code == 3
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -175,7 +175,8 @@ def create(at: Connection, out: Output, account: str, region_name: str) -> None:
     made = at.api.holdfast("create_registry", registryId=account, region=region_name)["registry"]
     out.result(
         {"registry_id": account, "region": region_name, "host": made["host"]},
-        f"The registry is at {made['host']}. Make its first user: holdfast user create NAME --administrator",
+        f"The registry is at {made['host']}. Make its first user: holdfast user create NAME --administrator "
+        f"--account {account} --region {region_name}",
     )
 
 

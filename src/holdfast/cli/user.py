@@ -10,6 +10,7 @@ import click
 
 from holdfast.cli.connection import Connection, connected
 from holdfast.cli.exits import Exit
+from holdfast.cli.identities import account_option, of_account
 from holdfast.cli.output import Output, agreed
 from holdfast.cli.teaching import TeachingGroup
 from holdfast.core import iam
@@ -26,7 +27,13 @@ _PRESETS: Final = {
 
 @click.group(
     cls=TeachingGroup,
-    sections={"Examples": ("holdfast user create ci --power-user", "holdfast user key create ci")},
+    sections={
+        "Examples": (
+            "holdfast user create ci --power-user",
+            "holdfast user key create ci",
+            "holdfast user create boss --administrator --account 111122223333",
+        )
+    },
 )
 def user() -> None:
     """Make users, their policies and access keys."""
@@ -45,18 +52,26 @@ def user() -> None:
     metavar="FILE",
     help="May do what a policy in AWS's language allows (a file of JSON). Can stand several times.",
 )
+@account_option
 @connected
-def create(at: Connection, out: Output, name: str, preset: str | None, files: Sequence[Path]) -> None:
+def create(
+    at: Connection, out: Output, name: str, preset: str | None, files: Sequence[Path], account: str | None
+) -> None:
     """Make a user. It may do nothing but what one of the options says."""
     if (preset is None) == (not files):
         msg = "Say what the user may do: --administrator, --power-user, --read-only, or --policy FILE."
         raise click.UsageError(msg)
     policies = [json.dumps(_PRESETS[preset])] if preset else [_policy(file) for file in files]
-    made = at.api.holdfast("create_principal", name=name, policies=policies)["principal"]
+    made = at.api.holdfast("create_principal", name=name, policies=policies, **of_account(account))["principal"]
     out.result(
         {"name": made["name"], "arn": made["arn"], "policies": [json.loads(one) for one in policies]},
-        f"{made['arn']} was made. Give it an access key: holdfast user key create {name}",
+        f"{made['arn']} was made. Give it an access key: holdfast user key create {name}{_again(at, account)}",
     )
+
+
+def _again(at: Connection, account: str | None) -> str:
+    """Return the options that lead the next command to the same account."""
+    return "" if account is None else f" --account {account} --region {at.api.region}"
 
 
 def _policy(file: Path) -> str:
@@ -70,8 +85,9 @@ def _policy(file: Path) -> str:
 
 
 @user.command("list")
+@account_option
 @connected
-def list_(at: Connection, out: Output) -> None:
+def list_(at: Connection, out: Output, account: str | None) -> None:
     """List the users, what they may do, and the ids of their access keys."""
     users = [
         {
@@ -80,7 +96,7 @@ def list_(at: Connection, out: Output) -> None:
             "policies": [json.loads(text) for text in one["policies"]],
             "access_key_ids": one.get("accessKeyIds", []),
         }
-        for one in at.api.pages("holdfast", "list_principals", "principals")
+        for one in at.api.pages("holdfast", "list_principals", "principals", **of_account(account))
     ]
     rows = [(one["name"], _may(one["policies"]), " ".join(one["access_key_ids"]), one["arn"]) for one in users]
     out.table({"users": users}, ("NAME", "MAY", "ACCESS KEYS", "ARN"), rows, "There is no user.")
@@ -98,13 +114,14 @@ def _may(policies: list[Any]) -> str:
 @user.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@account_option
 @connected
-def delete(at: Connection, out: Output, name: str, *, yes: bool) -> int:
+def delete(at: Connection, out: Output, name: str, account: str | None, *, yes: bool) -> int:
     """Delete a user, its access keys, and every log-in made from them."""
     if not agreed(f"Delete the user {name} and its access keys at {at.endpoint}?", yes=yes):
         out.result({"name": name, "deleted": False}, "Nothing was deleted.")
         return Exit.UNFINISHED
-    at.api.holdfast("delete_principal", name=name)
+    at.api.holdfast("delete_principal", name=name, **of_account(account))
     out.result({"name": name, "deleted": True}, f"{name} was deleted; its keys and log-ins are of no use from now on.")
     return Exit.DONE
 
@@ -116,10 +133,11 @@ def key() -> None:
 
 @key.command("create")
 @click.argument("name")
+@account_option
 @connected
-def create_key(at: Connection, out: Output, name: str) -> None:
+def create_key(at: Connection, out: Output, name: str, account: str | None) -> None:
     """Make an access key for a user; its secret is shown once and kept nowhere."""
-    made = at.api.holdfast("create_access_key", name=name)
+    made = at.api.holdfast("create_access_key", name=name, **of_account(account))
     key_id, secret = made["accessKeyId"], made["secretAccessKey"]
     out.result(
         {"name": name, "access_key_id": key_id, "secret_access_key": secret},
@@ -131,8 +149,9 @@ def create_key(at: Connection, out: Output, name: str) -> None:
 
 @key.command("delete")
 @click.argument("key_id", metavar="ID")
+@account_option
 @connected
-def delete_key(at: Connection, out: Output, key_id: str) -> None:
+def delete_key(at: Connection, out: Output, key_id: str, account: str | None) -> None:
     """Delete an access key, and every log-in made from it."""
-    at.api.holdfast("delete_access_key", accessKeyId=key_id)
+    at.api.holdfast("delete_access_key", accessKeyId=key_id, **of_account(account))
     out.result({"access_key_id": key_id, "deleted": True}, f"The access key {key_id} was deleted.")
