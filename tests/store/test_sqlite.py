@@ -249,6 +249,30 @@ async def test_a_job_that_raises_leaves_nothing_and_takes_nobody_along(tmp_path:
         assert not database.failed
 
 
+async def test_what_ends_every_commit_is_part_of_it_and_cannot_spoil_it(tmp_path: Path) -> None:
+    def fails(txn: Transaction) -> None:
+        entry("of a failure")(txn)
+        raise ZeroDivisionError
+
+    async with opened(tmp_path / "db") as database:
+        await prepare(database)
+        database.end_commits_with(lambda txn: (entry("behind")(txn), None)[1])
+        gate = threading.Event()
+        waiting = asyncio.ensure_future(database.write(lambda _: gate.wait(10)))
+        await asyncio.sleep(0.05)
+        both = asyncio.gather(database.write(entry("a")), database.write(entry("b")))
+        await asyncio.sleep(0)
+        gate.set()
+        await waiting
+        await both
+        assert tags(database) == ["behind", "a", "b", "behind"]  # once a commit, behind whoever asked for it
+
+        database.end_commits_with(fails)
+        await database.write(entry("c"))
+        assert tags(database)[4:] == ["c"]
+        assert not database.failed
+
+
 async def test_a_job_sees_what_it_wrote_and_what_those_before_it_wrote(tmp_path: Path) -> None:
     def job(txn: Transaction) -> list[object]:
         entry("mine")(txn)

@@ -75,6 +75,10 @@ class GatedDatabase:
         self._gate.require_open()
         return await self._database.write(job)
 
+    def end_commits_with(self, job: Callable[[Transaction], None]) -> None:
+        """See `store.database.Database`."""
+        self._database.end_commits_with(job)
+
     @property
     def commits(self) -> int:
         """See `store.database.Database`."""

@@ -7,6 +7,7 @@ written. A refused push keeps its manifest under its digest: the bytes are accep
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -134,7 +135,7 @@ class Images:
         if len(payload) > _LARGE_MANIFEST_BYTES:
             manifest = await asyncio.to_thread(parse_manifest, payload, content_type, algorithm=algorithm)
         else:
-            manifest = parse_manifest(payload, content_type, algorithm=algorithm)
+            manifest = _parsed(payload, content_type, algorithm)
         if digest is not None and manifest.digest != digest:
             msg = f"The manifest was pushed as {digest}, but its bytes hash to {manifest.digest}."
             raise DigestInvalid(msg, {"digest": str(digest), "computed": str(manifest.digest)})
@@ -303,6 +304,12 @@ def delete_manifest(
     note_deletion(txn, registry, repository, digest, None, act)
     manifests.delete_unused_payload(txn, digest)
     return bound
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(payload: bytes, content_type: str | None, algorithm: str) -> Manifest:
+    """Read a small manifest; clients push one under several tags in a row."""
+    return parse_manifest(payload, content_type, algorithm=algorithm)
 
 
 def verified(stored: StoredManifest) -> StoredManifest:

@@ -1,9 +1,9 @@
 """The ledger: entries get their places in a Merkle tree, the tree is signed and published, and nobody can take it back.
 
 Acts write their entries in their own transactions, without a place. One sequencer gives places to what waits, grows the
-tree, and signs it, all in one transaction; then it publishes: entries to files, cosignatures of witnesses if the policy
-asks for them, the checkpoint last. Each step can be done again after a crash, by the same code: what has no place gets
-one, what is not published is published.
+tree, and signs it, at the end of the commit that the acts are in, so that both are one visit to the disk; then it
+publishes: entries to files, cosignatures of witnesses if the policy asks for them, the checkpoint last. Each step can
+be done again after a crash, by the same code: what has no place gets one, what is not published is published.
 
 A checkpoint that was published is never taken back. So at a start the state is compared with what was published; one
 that is behind it, or beside it, signs nothing and closes the gate, until `holdfast ledger recover` has replayed what is
@@ -149,6 +149,7 @@ class Ledger:
         if not rows:
             vkeys, now = [str(one.verifier) for one in self._signers], self._clock()
             await self._database.write(lambda txn: statements.add_keys(txn, vkeys, now))
+        self._database.end_commits_with(self._place_at_once)
 
     def _stop(self, reason: str) -> None:
         self.problem = reason
@@ -210,17 +211,22 @@ class Ledger:
 
     async def step(self) -> None:
         """Give places to what waits, and publish what is not published yet."""
-        if statements.pending(self._database, 1):
+        if statements.pending(self._database, 1):  # of a start, or of a commit that had to do without `_place_at_once`
             await self._database.write(self._sequence)
-            reach("ledger.sequenced")
         tree = statements.tree(self._database)
         if tree is not None and (tree.frontier.size > self.published_size or not self._is_confirmed):
+            reach("ledger.sequenced")
             await self._publish(tree)
             if not self._is_confirmed:
                 self._is_confirmed = True
                 self._gate.open(CLOSED_BY)
             reach("ledger.published")
         self._tell()
+
+    def _place_at_once(self, txn: Transaction) -> None:
+        """Give places to the entries of the commit that is about to be made: one visit to the disk for both."""
+        if self.problem is None and statements.pending(txn, 1):
+            self._sequence(txn)
 
     def _sequence(self, txn: Transaction) -> None:
         waiting = statements.pending(txn, BATCH_ENTRIES)
@@ -293,10 +299,13 @@ class Ledger:
         return waiter.done.result() if waiter.done.done() else None
 
     def _tell(self) -> None:
+        wanted = sorted({sequence for waiter in self._waiters for sequence in waiter.sequences})
+        places: dict[int, int] = {}
+        for start in range(0, len(wanted), BATCH_ENTRIES):
+            places |= statements.places_of(self._database, wanted[start : start + BATCH_ENTRIES])
         for waiter in self._waiters:
-            places = [statements.index_of(self._database, sequence) for sequence in waiter.sequences]
-            known = tuple(place for place in places if place is not None and place < self.published_size)
-            if len(known) == len(places) and not waiter.done.done():
+            known = tuple(places.get(sequence, self.published_size) for sequence in waiter.sequences)
+            if max(known) < self.published_size and not waiter.done.done():
                 waiter.done.set_result(known)
 
     # --- reading -----------------------------------------------------------------------------------------------------

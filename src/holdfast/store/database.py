@@ -49,6 +49,12 @@ class Database(Reader, Protocol):
     async def write(self, job: Callable[[Transaction], T]) -> T:
         """Run the job and commit. Raises what the job raises, StorageFull, or StorageFailed."""
 
+    def end_commits_with(self, job: Callable[[Transaction], None]) -> None:
+        """Run a job in the transaction of every commit from now on, behind those that asked for the commit.
+
+        It must be quick, and do nothing when there is nothing to do. When it raises, the commit is made without it.
+        """
+
     @property
     def commits(self) -> int:
         """A number that differs after each commit and is odd while one is under way: for caches."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.core.merkle import HASH_BYTES, Frontier
+from holdfast.store.database import placeholders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from holdfast.store.database import Reader, Transaction
 
@@ -56,10 +57,14 @@ def place(txn: Transaction, sequences: Iterable[int], first_index: int) -> None:
         txn.run("UPDATE entries SET leaf_index = ? WHERE sequence = ?", index, sequence)
 
 
-def index_of(reader: Reader, sequence: int) -> int | None:
-    """Return the place of an entry."""
-    row = reader.row("SELECT leaf_index FROM entries WHERE sequence = ?", sequence)
-    return cast("int | None", row[0]) if row else None
+def places_of(reader: Reader, sequences: Sequence[int]) -> dict[int, int]:
+    """Return the places of those entries that have one; at most some thousand at once."""
+    rows = reader.rows(
+        f"SELECT sequence, leaf_index FROM entries WHERE sequence IN ({placeholders(sequences)}) "
+        "AND leaf_index IS NOT NULL",
+        *sequences,
+    )
+    return dict(cast("list[tuple[int, int]]", rows))
 
 
 def bundle(reader: Reader, start: int, end: int) -> list[bytes]:

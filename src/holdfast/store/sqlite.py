@@ -75,6 +75,7 @@ class SQLiteDatabase:
         self._on_failure = on_failure
         self._make_room = make_room
         self._failed: BaseException | None = None
+        self._last_job: Callable[[Transaction], None] | None = None
         self.commits = 0
         self._writer = _connect(path)
         _migrate(self._writer, path)
@@ -94,6 +95,10 @@ class SQLiteDatabase:
         self._jobs.put(_Job(job, future, loop))
         # A caller that goes away must not take the answer of a commit under way with it.
         return await asyncio.shield(future)
+
+    def end_commits_with(self, job: Callable[[Transaction], None]) -> None:
+        """Run a job, in the writer's thread, in the transaction of every commit from now on."""
+        self._last_job = job
 
     @property
     def failed(self) -> bool:
@@ -154,7 +159,11 @@ class SQLiteDatabase:
         self._writer.execute("BEGIN IMMEDIATE")
         reach("commit.begun")
         for job in batch:
-            _run(job, statements)
+            job.result, job.error = _outcome(job.run, statements)
+        if self._last_job is not None:
+            _, error = _outcome(self._last_job, statements)
+            if error is not None:
+                _LOGGER.warning("what ends every commit was left out: %s", error)
         reach("commit.before")
         self._writer.execute("COMMIT")
         reach("commit.after")
@@ -306,22 +315,25 @@ def _is_full(error: Exception) -> bool:
     return isinstance(error, apsw.FullError) or code == apsw.SQLITE_IOERR_SHMSIZE
 
 
-def _run(job: _Job, statements: _Statements) -> None:
-    connection = statements.connection
-    job.error = None
-    connection.execute("SAVEPOINT job")
+def _outcome(run: Callable[[Transaction], T], statements: _Statements) -> tuple[T | None, BaseException | None]:
+    """Run one job of a commit; return its result, or its error when nothing of it remains."""
+    execute = statements.connection.execute
+    execute("SAVEPOINT job")
+    result: T | None = None
+    error: BaseException | None = None
     try:
-        job.result = job.run(statements)
+        result = run(statements)
     except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError):
         raise  # the whole batch is lost, not this job alone
-    except apsw.ConstraintError as error:
+    except apsw.ConstraintError as refused:
         _LOGGER.exception("the database refused a change")
-        job.error = GuardRefused(str(error))
-        connection.execute("ROLLBACK TO job")
-    except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this job
-        job.error = error
-        connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
+        error = GuardRefused(str(refused))
+        execute("ROLLBACK TO job")
+    except Exception as raised:  # noqa: BLE001 - handed to the caller that waits for this job
+        error = raised
+        execute("ROLLBACK TO job")
+    execute("RELEASE job")
+    return result, error
 
 
 def _deliver(batch: list[_Job]) -> None:
