@@ -45,7 +45,7 @@ class Event:
 def sentence(event: Event) -> str:
     """Tell an event."""
     tell = _WORDS.get(event.kind)
-    told = tell(event) if tell is not None else f"{event.kind} ({event.tag or 'the repository'})"
+    told = tell(event) if tell is not None else event.kind + (f" ({event.tag})" if event.tag else "")
     return f"{told}, by {event.by}."
 
 
@@ -112,6 +112,21 @@ _WORDS: Final[dict[str, Callable[[Event], str]]] = {
     "lifecycle-policy-put": lambda _: "A lifecycle policy was set",
     "lifecycle-policy-deleted": lambda _: "The lifecycle policy was removed",
     "repository-policy-changed": lambda _: "The policy of the repository, who may do what, was changed",
+    "registry-policy-changed": lambda _: "The policy of the registry, who may do what, was changed",
+    "registry-changed": lambda event: (
+        f"Settings of the registry were changed from {event.facts.get('before')} to {event.facts.get('after')}"
+    ),
+    "read-only-set": lambda event: (
+        f"Changes were refused from then on ({event.facts.get('reason')})"
+        if event.facts.get("read_only")
+        else "Changes were taken again"
+    ),
+    "ledger-key-added": lambda event: f"A key was added that signs the ledger, {event.facts.get('vkey')}",
+    "ledger-key-retired": lambda event: f"A key signs the ledger no more, {event.facts.get('vkey')}",
+    "ledger-recovered": lambda event: (
+        f"A database that knew {event.facts.get('known')} entries was brought up to the published "
+        f"{event.facts.get('published')}"
+    ),
 }
 
 _AROUND: Final = frozenset(
