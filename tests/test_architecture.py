@@ -52,7 +52,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "uvloop": {"cli/serve.py", "cli/demo.py", "cli/witness.py", "faces/server.py"},
     "botocore": {"client/api.py"},
     "msgspec": {"govern/documents.py"},
-    "yaml": {"govern/cloudformation.py"},
+    "yaml": {"govern/cloudformation.py", "pin/settings.py"},
     "cryptography": {"registry/seal.py", "core/signed_note.py"},
     "rfc8785": {"core/entry.py"},
     "jwt": {"registry/oidc.py"},
