@@ -9,7 +9,7 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop models torture planted bench fuzz openapi docs lock clean
+.PHONY: help run test lint format conformance interop models torture planted bench fuzz openapi docs kit lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -58,6 +58,12 @@ openapi: $(TEST) ## Drive the OCI API by its OpenAPI description (ARGS="--max-ex
 
 docs: $(TEST) ## Write docs/reference anew from the tables
 	$(BIN)/python -m holdfast.cli.reference docs/reference
+
+kit: $(TEST) ## Lint the files that `holdfast guard` writes (installs cfn-lint beside; terraform where it is)
+	$(PYTHON) -m venv $(VENV)/cfn-lint && $(VENV)/cfn-lint/bin/pip install -q cfn-lint
+	rm -rf $(VENV)/kit && $(BIN)/holdfast guard write $(VENV)/kit --organization o-a1b2c3d4e5 --json > /dev/null
+	$(VENV)/cfn-lint/bin/cfn-lint $(VENV)/kit/cloudformation/*.yaml $(VENV)/kit/cloudformation/*.json
+	! command -v terraform > /dev/null || terraform fmt -check -recursive $(VENV)/kit/terraform
 
 lock: $(TEST) ## Resolve requirements/*.lock anew
 	$(PIP) install uv

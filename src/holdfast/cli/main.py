@@ -27,6 +27,7 @@ SECTIONS: Final = {
     "Images": ("push", "pull", "lifecycle", "orphans"),
     "Vulnerabilities": ("scan",),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
+    "Governance": ("guard",),
     "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
@@ -69,6 +70,7 @@ PLACES: Final = {
     "org": "holdfast.cli.organization:org",
     "guardrail": "holdfast.cli.organization:guardrail",
     "quota": "holdfast.cli.quota:quota",
+    "guard": "holdfast.cli.guard:guard",
 }
 """Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""
 
