@@ -29,7 +29,7 @@ from holdfast.audit.verdicts import Verdict, begin_audit, moment, signed_by
 from holdfast.core.evidence import FORM, Gathered, report
 from holdfast.core.ledger_audit import FileMissing
 from holdfast.core.merkle import inclusion_proof
-from holdfast.core.signed_note import Note, NoteInvalid, write_note
+from holdfast.core.signed_note import KeyKind, Note, NoteInvalid, VerifierKey, write_note
 from holdfast.core.tiles import TILE_WIDTH, BundleInvalid, Tile, TileReader, split_bundle, width_of
 from holdfast.core.tlog_policy import PolicyUnmet
 from holdfast.core.tlog_proof import TlogProof
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from holdfast.core.ledger_audit import Fetch
-    from holdfast.core.signed_note import Signer, VerifierKey
+    from holdfast.core.signed_note import Signer
     from holdfast.core.tlog_policy import Policy
 
 SUMS: Final = "SHA256SUMS"
@@ -125,6 +125,14 @@ def verify(root: Path, policy: Policy, signers: Iterable[VerifierKey]) -> Verdic
         f"The report and {len(derived.report['receipts'])} receipts were derived again from it, and are the same.",
     )
     return Verdict(holds=True, sentences=sentences, document={"holds": True, "maker": by, **head})
+
+
+def makers(vkeys: Iterable[str]) -> list[VerifierKey]:
+    """Read the keys of those whose packs are believed. Raises NoteInvalid, also for none."""
+    parsed = [VerifierKey.parse(one.strip()) for one in vkeys]
+    if not parsed or any(one.kind is not KeyKind.ED25519 for one in parsed):
+        raise NoteInvalid("say whose packs you believe: --signer VKEY, as the maker of the pack gave it to you")
+    return parsed
 
 
 def _checked(root: Path, text: bytes, policy: Policy) -> _Derived:

@@ -71,13 +71,13 @@ def receipt(content: bytes, policy: Policy, entry: bytes | None = None) -> Verdi
         proof = TlogProof.parse(content)
         told = entry if entry is not None else proof.extra
         if told is None:
-            return _broken("the receipt does not carry its entry, and none was given")
+            return broken("the receipt does not carry its entry, and none was given")
         if entry is not None and proof.extra is not None and entry != proof.extra:
-            return _broken("the receipt is for another entry than the one given")
+            return broken("the receipt is for another entry than the one given")
         accepted = proof.verify(told, policy)
         read = entries.read(told)
     except (NoteInvalid, PolicyUnmet, ProofInvalid, entries.EntryInvalid) as error:
-        return _broken(str(error))
+        return broken(str(error))
     size = accepted.checkpoint.size
     where = f"{read.registry}/{read.repository}" if read.repository else read.registry
     what = f"{where}:{read.tag}" if read.tag else where
@@ -122,12 +122,12 @@ def consistency(old: bytes, new: bytes, policy: Policy, fetch: Fetch) -> Verdict
     try:
         older, newer = policy.judge(old), policy.judge(new)
     except (NoteInvalid, PolicyUnmet) as error:
-        return _broken(str(error))
+        return broken(str(error))
     first, last = older.checkpoint, newer.checkpoint
     if first.origin != last.origin:
-        return _broken(f"the checkpoints are of two ledgers, {first.origin!r} and {last.origin!r}")
+        return broken(f"the checkpoints are of two ledgers, {first.origin!r} and {last.origin!r}")
     if first.size > last.size:
-        return _broken(
+        return broken(
             f"the older checkpoint is of {first.size} entries and the newer of {last.size}: give the smaller one "
             "first; if the newer one was made later, the ledger became shorter"
         )
@@ -136,9 +136,9 @@ def consistency(old: bytes, new: bytes, policy: Policy, fetch: Fetch) -> Verdict
         proof = consistency_proof(first.size, last.size, reader)
         verify_consistency(first.size, last.size, proof, first.root, last.root)
     except ProofInvalid as error:
-        return _broken(str(error))
+        return broken(str(error))
     except (FileMissing, BundleInvalid) as error:
-        return _broken(f"the tiles between the checkpoints cannot be read: {error}")
+        return broken(f"the tiles between the checkpoints cannot be read: {error}")
     sentence = (
         f"The ledger only grew: its {last.size} entries begin with the {first.size} of the older checkpoint. "
         f"The newer one is {signed_by(newer)}."
@@ -242,7 +242,8 @@ def _placed(finding: Finding) -> str:
     return f"entry {finding.index}, {where}: " if where else ""
 
 
-def _broken(reason: str) -> Verdict:
+def broken(reason: str) -> Verdict:
+    """Say that something does not hold, and why."""
     return Verdict(
         holds=False, sentences=(f"It does not hold: {reason}.",), document={"holds": False, "reason": reason}
     )

@@ -19,7 +19,7 @@ from holdfast.cli.teaching import TeachingCommand
 from holdfast.core.checkpoint import Checkpoint
 from holdfast.core.evidence import DAY_MICROSECONDS
 from holdfast.core.ledger_audit import FileMissing
-from holdfast.core.signed_note import SEED_BYTES, KeyKind, Note, NoteInvalid, Signer, VerifierKey
+from holdfast.core.signed_note import SEED_BYTES, KeyKind, Note, NoteInvalid, Signer
 from holdfast.core.tiles import BundleInvalid
 from holdfast.core.tlog_policy import PolicyUnmet
 from holdfast.registry.ledger_keys import read_key, write_key
@@ -93,7 +93,11 @@ def evidence(  # noqa: PLR0913 - one for each option
     """
     believed = trusted(policy, keys)
     if verify:
-        verdict = pack.verify(folder, believed, _signers(signers))
+        try:
+            makers = pack.makers(signers)
+        except NoteInvalid as error:
+            raise click.UsageError(f"--signer: {error}") from None
+        verdict = pack.verify(folder, believed, makers)
         out.result(verdict.document, *verdict.sentences)
         return Exit.DONE if verdict.holds else Exit.FOUND
     if period is None or signing_key is None:
@@ -128,14 +132,3 @@ def _signer(path: Path) -> Signer:
     if not path.exists():
         write_key(path, Signer.from_seed("holdfast-evidence", KeyKind.ED25519, os.urandom(SEED_BYTES)))
     return read_key(path)
-
-
-def _signers(vkeys: tuple[str, ...]) -> list[VerifierKey]:
-    try:
-        parsed = [VerifierKey.parse(one) for one in vkeys]
-    except NoteInvalid as error:
-        raise click.UsageError(f"--signer: {error}") from None
-    if not parsed or any(one.kind is not KeyKind.ED25519 for one in parsed):
-        msg = "Say whose packs you believe: --signer VKEY, as the maker of the pack gave it to you."
-        raise click.UsageError(msg)
-    return parsed
