@@ -26,6 +26,7 @@ SECTIONS: Final = {
     "Other registries": ("upstream", "replication"),
     "Images": ("push", "pull", "lifecycle", "orphans"),
     "Vulnerabilities": ("scan",),
+    "Code that names images": ("lint",),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
     "Governance": ("guard",),
     "Accounts": ("registry", "org", "guardrail"),
@@ -60,6 +61,7 @@ PLACES: Final = {
     "lifecycle": "holdfast.cli.lifecycle:lifecycle",
     "orphans": "holdfast.cli.orphans:orphans",
     "scan": "holdfast.cli.scan:scan",
+    "lint": "holdfast.cli.lint:lint",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",
     "group": "holdfast.cli.identities:group",
@@ -141,7 +143,8 @@ class Commands(click.Group):
             return int(failure.exit)
 
 
-def _version() -> str:
+def version() -> str:
+    """Return the version that is installed."""
     try:
         return metadata.version("holdfast")
     except metadata.PackageNotFoundError:
@@ -154,7 +157,7 @@ def _version() -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     subcommand_metavar="COMMAND [ARGS]...",
 )
-@click.version_option(_version(), prog_name="holdfast")
+@click.version_option(version(), prog_name="holdfast")
 def holdfast() -> None:
     """A container registry whose tags hold fast: it speaks to docker and to aws.
 

@@ -20,6 +20,8 @@ from holdfast.cli.main import holdfast
 from holdfast.faces import ecr, ecr_operations, holdfast_operations, oci
 from holdfast.faces.ecr_operations import differences
 from holdfast.faces.service_model import ServiceModel
+from holdfast.pin.mention import Context
+from holdfast.pin.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,7 @@ def pages() -> dict[str, str]:
         "ecr.md": _ecr(),
         "errors.md": _errors(),
         "iam.md": iam_reference.page(_GENERATED),
+        "rules.md": _rules(),
         "openapi.json": json.dumps(openapi.document(), indent=1) + "\n",
     }
 
@@ -149,6 +152,20 @@ def _ecr() -> str:
         found = differences.DIFFERENCES.get(name, ())
         rows = "<br>".join(_cell(f"{one.what} *{one.why}*") for one in found) if name in offered else ""
         told.append(f"| {name} | {'offered' if name in offered else 'not offered yet'} | {rows} |")
+    return "\n".join(told) + "\n"
+
+
+def _rules() -> str:
+    told = [
+        _GENERATED,
+        "# Rules of holdfast lint\n",
+        "How grave a finding is goes by where the image runs. Each rule has a page with a bad and a good example.\n",
+        "| rule | what it finds | production | build | test |",
+        "|---|---|---|---|---|",
+    ]
+    for rule in RULES:
+        grave = " | ".join(rule.severities[context].value.lower() for context in Context)
+        told.append(f"| [{rule.id}](../rules/{rule.id}.md) | {_cell(rule.title)} | {grave} |")
     return "\n".join(told) + "\n"
 
 
