@@ -7,6 +7,7 @@ import errno
 import http.client
 import os
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from botocore.exceptions import ClientError
 
 from faces.test_ecr_tls import write_certificate
 from holdfast import care
-from holdfast.store import filesystem, staged_file, syncing
+from holdfast.store import filesystem, ledger_files, reserve, staged_file, syncing
+from holdfast.store.reserve import Reserve
 from images import push_blob, sha256
+from json_api import Api
 from running import KEY_ID, REGION, SECRET, RunningServer, basic, running, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LAYER = os.urandom(3 * 1024 * 1024)
@@ -65,7 +68,7 @@ class System:
 def system(monkeypatch: pytest.MonkeyPatch) -> System:
     """The store's view of the system."""
     made = System()
-    for module in (filesystem, staged_file, syncing):
+    for module in (filesystem, ledger_files, reserve, staged_file, syncing):
         monkeypatch.setattr(module, "os", made)
     return made
 
@@ -141,6 +144,45 @@ def test_without_descriptors_the_json_api_says_try_again(up: RunningServer, syst
     ecr.complete_layer_upload(repositoryName="t/a", uploadId=session, layerDigests=[DIGEST])
     assert up.client()("GET", f"/v2/t/a/blobs/{DIGEST}").body == LAYER
     ecr.close()
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT])
+def test_a_ledger_that_cannot_open_its_files_is_published_later(up: RunningServer, system: System, error: int) -> None:
+    client = up.client()
+    push_blob(client, "t/a", b"there before")
+    until(lambda: published(up) > 0)
+    system.refuses = error
+    create = Api(up)("CreateRepository", {"repositoryName": "t/b"})
+    assert create.status == 200, "a commit needs no descriptor"
+    until(lambda: "open" in system.failed)
+    before = published(up)
+    assert not up.holdfast.failed.is_set()
+    system.refuses = 0
+    until(lambda: published(up) > before)
+
+
+def published(up: RunningServer) -> int:
+    """Return of how many entries the ledger's checkpoint is that anybody may read."""
+    answer = up.client()("GET", "/ledger/checkpoint")
+    return int(answer.body.split(b"\n")[1]) if answer.status == 200 else 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)
+
+
+def test_a_reserve_that_cannot_be_opened_is_made_later(tmp_path: Path, system: System) -> None:
+    made = Reserve(tmp_path / "reserve", 4096)
+    system.refuses = errno.EMFILE
+    assert not made.make()
+    assert made.is_full
+    system.refuses = 0
+    assert made.make()
+    assert not made.is_full
 
 
 # --- reads that fail under way ---------------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ RETRY_SECONDS: Final = 1.0
 CLOSED_BY: Final = "the ledger"
 """Who closes the gate."""
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PASSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""No room, no descriptor: what passes by itself. Every other error of the disk ends the server."""
 _LOGGER: Final = logging.getLogger("holdfast.ledger")
 _NAMING: Final = (EntryKind.TAG_BOUND, EntryKind.TAG_MOVED, EntryKind.TAG_RESTORED, EntryKind.TAG_DELETED)
 
@@ -161,7 +162,8 @@ class Ledger:
     async def run(self) -> None:
         """Give places, sign and publish, until cancelled, or until the state turns out not to be what was published.
 
-        A disk that is full, and witnesses that do not answer, are waited for. Raises OSError when the disk fails.
+        A disk that is full, a want of descriptors and witnesses that do not answer are waited for. Raises OSError when
+        the disk fails.
         """
         seen = -1
         while self.problem is None and not (self._ending and self._is_at_rest()):
@@ -175,7 +177,7 @@ class Ledger:
             except LedgerDiverged as error:
                 self._stop(str(error))
             except (QuorumMissing, HoldfastError, OSError) as error:
-                if isinstance(error, OSError) and error.errno not in _FULL:
+                if isinstance(error, OSError) and error.errno not in _PASSES:
                     raise
                 _LOGGER.warning("the ledger is not published: %s", error)
                 self._files.begin(self.published_size)  # what was half written is written anew

@@ -73,7 +73,11 @@ class Reserve:
         room = os.statvfs(self._path.parent)
         if room.f_bavail * room.f_frsize < 2 * self._size_bytes:
             return False
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            _LOGGER.warning("the reserve cannot be made now: %s", error)
+            return False
         try:
             os.posix_fallocate(descriptor, 0, self._size_bytes)
             os.fsync(descriptor)
