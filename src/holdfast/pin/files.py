@@ -11,7 +11,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.mention import Context, Mention, Unreadable
-from holdfast.pin.readers import dockerfile
+from holdfast.pin.readers import (
+    any_yaml,
+    azure,
+    bitbucket,
+    circleci,
+    cloudbuild,
+    codebuild,
+    compose,
+    dockerfile,
+    github_actions,
+    gitlab,
+    helm,
+    kustomize,
+)
 from holdfast.pin.source import Source, UnreadableFile
 
 if TYPE_CHECKING:
@@ -35,12 +48,55 @@ def _path(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
 
 
+_YAML: Final = r"\.ya?ml"
+_NAMES_IMAGES: Final = re.compile(rb"(?i)image|docker://")
+_RUNS_TOOLS: Final = re.compile(rb"(?i)image|docker|podman|buildah|skopeo|crane|nerdctl|kaniko|buildctl|kubectl|kind")
+_TEMPLATE: Final = re.compile(rb"\{\{[\s\S]*image|image[\s\S]*\{\{")
+
 FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "dockerfile",
         _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)(?:[._-][^/]*)?(?<!\.dockerignore)"),
         re.compile(rb"(?i)(?:^|[\s|])from\s"),
         dockerfile.read,
+    ),
+    Format(
+        "github-actions",
+        _path(rf"\.(?:github|gitea|forgejo)/(?:workflows|actions)/.*{_YAML}"),
+        _RUNS_TOOLS,
+        github_actions.read,
+    ),
+    Format("github-action", _path(rf"action{_YAML}"), _RUNS_TOOLS, github_actions.read),
+    Format(
+        "gitlab",
+        _path(rf"[^/]*\.gitlab-ci{_YAML}|\.gitlab(?:-ci)?/.*{_YAML}|gitlab-ci{_YAML}"),
+        _RUNS_TOOLS,
+        gitlab.read,
+    ),
+    Format("circleci", _path(rf"\.circleci/.*{_YAML}"), _RUNS_TOOLS, circleci.read),
+    Format("bitbucket", _path(rf"bitbucket-pipelines{_YAML}"), _RUNS_TOOLS, bitbucket.read),
+    Format(
+        "azure",
+        _path(rf"[^/]*azure-?pipelines?[^/]*{_YAML}|\.?(?:azure-?pipelines|azuredevops|pipelines|azdo)/.*{_YAML}"),
+        re.compile(rb"(?m)^[ \t-]*(?:container|script|bash|image|task)s?:"),
+        azure.read,
+    ),
+    Format("cloudbuild", _path(r"[^/]*cloudbuild[^/]*\.(?:ya?ml|json)"), re.compile(rb"steps"), cloudbuild.read),
+    Format("codebuild", _path(rf"[^/]*build-?spec[^/]*{_YAML}|buildspecs?/.*{_YAML}"), _RUNS_TOOLS, codebuild.read),
+    Format("kustomize", _path(rf"kustomization(?:{_YAML})?"), re.compile(rb"images"), kustomize.read),
+    Format(
+        "compose",
+        _path(rf"(?:docker-)?compose[^/]*{_YAML}|[^/]*docker-compose[^/]*{_YAML}"),
+        _NAMES_IMAGES,
+        compose.read,
+    ),
+    Format("helm-template", _path(rf"templates/.*(?:{_YAML}|\.tpl)"), _TEMPLATE, helm.template),
+    Format("yaml", _path(rf"[^/]*{_YAML}"), _NAMES_IMAGES, any_yaml.read),
+    Format(
+        "json",
+        _path(r"[^/]*\.(?:json|template)"),
+        re.compile(rb"containerDefinitions|AWS::|\"apiVersion\"|\"image\"\s*:"),
+        any_yaml.read,
     ),
 )
 """The first row that knows a file has it."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from holdfast.pin.mention import Context, Kind, Mention, Rewrite, Role, Slot, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -70,23 +70,52 @@ class Excerpt:
     source.
     """
 
-    __slots__ = ("_origins", "_starts", "source", "text")
+    __slots__ = ("origins", "source", "starts", "text")
 
     def __init__(self, source: Source, text: str, starts: Sequence[int], origins: Sequence[int]) -> None:
         self.source = source
         self.text = text
-        self._starts = starts
-        self._origins = origins
+        self.starts = starts
+        self.origins = origins
 
     @classmethod
     def of(cls, source: Source, start: int = 0, end: int | None = None) -> Excerpt:
         """Take one run of a source, or all of it."""
         return cls(source, source.text[start:end], (0,), (start,))
 
+    @classmethod
+    def joined(cls, source: Source, parts: Iterable[tuple[str, int]]) -> Excerpt:
+        """Put pieces together, each with the place in the source where it stands."""
+        texts, starts, origins, length = [], [], [], 0
+        for text, origin in parts:
+            texts.append(text)
+            starts.append(length)
+            origins.append(origin)
+            length += len(text)
+        return cls(source, "".join(texts), starts or (0,), origins or (0,))
+
+    @classmethod
+    def lines(cls, parts: Sequence[Excerpt]) -> Excerpt:
+        """Put texts of one source below one another; at least one."""
+        texts: list[str] = []
+        starts: list[int] = []
+        origins: list[int] = []
+        length = 0
+        for part in parts:
+            starts.extend(length + start for start in part.starts)
+            origins.extend(part.origins)
+            texts.append(part.text)
+            length += len(part.text) + 1
+        return cls(parts[0].source, "\n".join(texts), starts, origins)
+
+    def like(self, text: str) -> Excerpt:
+        """Return another text of the same length at the same place, parts made plain for a parser."""
+        return Excerpt(self.source, text, self.starts, self.origins)
+
     def origin(self, index: int) -> int:
         """Return where a character of this text stands in the source."""
-        run = bisect_right(self._starts, index) - 1
-        return self._origins[run] + index - self._starts[run]
+        run = bisect_right(self.starts, index) - 1
+        return self.origins[run] + index - self.starts[run]
 
     def bounds(self, start: int, end: int) -> tuple[int, int]:
         """Return the characters of the source that a piece of this text stands in; an empty piece stays empty."""
@@ -95,10 +124,10 @@ class Excerpt:
 
     def piece(self, start: int, end: int) -> Excerpt:
         """Return a part of this text that still knows where it came from."""
-        inner = [i for i, at in enumerate(self._starts) if start < at < end]
-        starts = [0, *(self._starts[i] - start for i in inner)]
+        inner = [i for i, at in enumerate(self.starts) if start < at < end]
+        starts = [0, *(self.starts[i] - start for i in inner)]
         return Excerpt(
-            self.source, self.text[start:end], starts, [self.origin(start), *(self._origins[i] for i in inner)]
+            self.source, self.text[start:end], starts, [self.origin(start), *(self.origins[i] for i in inner)]
         )
 
     def slot(self, start: int, end: int) -> Slot:

@@ -13,9 +13,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holdfast.pin.mention import Context, Form, Kind, Mention, Rewrite, Slot
+from holdfast.pin.mention import Context, Kind, Mention, Rewrite
+from holdfast.pin.slots import Defaults, place_digest
 from holdfast.pin.source import Excerpt, Source, UnreadableFile
-from holdfast.pin.variables import Variable, expand, find_variables
+from holdfast.pin.variables import expand, find_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +57,13 @@ class _Stage:
 
 @dataclass(slots=True)
 class _State:
-    known: dict[str, str | None] = field(default_factory=dict)
-    defaults: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """ARG -> where its default stands in the source."""
-    uses: dict[str, int] = field(default_factory=dict)
-    """ARG -> in how many different references it is only a part."""
+    defaults: Defaults = field(default_factory=lambda: Defaults("ARG"))
     stages: list[_Stage] = field(default_factory=list)
+
+    @property
+    def known(self) -> dict[str, str | None]:
+        """What the ARGs before the first FROM come to."""
+        return self.defaults.known
 
 
 def read(source: Source) -> list[Mention]:
@@ -236,7 +238,7 @@ def _arguments(instructions: list[Instruction]) -> _State:
             if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":  # noqa: PLR2004 - two quotes
                 start, end = start + 1, end - 1
             state.known[name] = expand(rest.text[start:end], state.known)
-            state.defaults[name] = rest.bounds(start, end)
+            state.defaults.places[name] = rest.bounds(start, end)
     return state
 
 
@@ -254,7 +256,7 @@ def _note_stages(instructions: list[Instruction], state: _State) -> None:
         state.stages.append(_Stage(name, base.lower() if base and base.lower() in known else None))
         for variable in find_variables(image) or ():
             parts.setdefault(variable.name, set()).add(image[: variable.start])
-    state.uses = {name: len(befores) for name, befores in parts.items()}
+    state.defaults.uses = {name: len(befores) for name, befores in parts.items()}
     if state.stages:
         _mark_used(state.stages)
 
@@ -282,7 +284,7 @@ def _from(rest: Excerpt, state: _State, number: int) -> Iterator[Mention]:
         return
     if image is None and _may_be_stage(word.text, state, number):
         return
-    rewrite, notes = _rewrite(rest, word, state)
+    rewrite, notes = place_digest(rest, word.start, word.end, state.defaults)
     yield rest.mention(
         word.start,
         word.end,
@@ -307,43 +309,6 @@ def _may_be_stage(text: str, state: _State, number: int) -> bool:
     pattern.append(re.escape(text[at:].lower()))
     shape = re.compile("[a-z0-9._-]*".join(pattern))
     return any(stage.name and shape.fullmatch(stage.name) for stage in state.stages[:number])
-
-
-def _rewrite(rest: Excerpt, word: _Word, state: _State) -> tuple[Rewrite | None, tuple[str, ...]]:
-    """Find where a digest goes: behind the reference, or into the default of the variable that ends it."""
-    variables = find_variables(word.text)
-    if variables is None:
-        return None, ("It holds an expression that only a build can tell.",)
-    if not variables or ":" in word.text[variables[-1].end :]:
-        return Rewrite((rest.slot(word.start, word.end),)), ()
-    form = _form(word.text[: variables[-1].start]) if variables[-1].end == len(word.text) else None
-    if form is None:
-        named = ", ".join(f"${variable.name}" for variable in variables)
-        return None, (f"Its tag is put together of {named}: give the whole reference by one ARG.",)
-    return _into_default(rest, word, variables[-1], form, state)
-
-
-def _form(before: str) -> Form | None:
-    """Return what a variable at the end of a reference holds, by what stands before it."""
-    if not before or before.endswith("/"):
-        return Form.REFERENCE
-    return Form.TAG if before.endswith(":") else None
-
-
-def _into_default(
-    rest: Excerpt, word: _Word, last: Variable, form: Form, state: _State
-) -> tuple[Rewrite | None, tuple[str, ...]]:
-    if last.operator in {":-", "-"} and not state.known.get(last.name):
-        span = rest.source.span(*rest.bounds(word.start + last.word_start, word.start + last.word_end))
-        return Rewrite((Slot(span, form),)), ()
-    place = state.defaults.get(last.name)
-    if place is None:
-        return None, (f"ARG {last.name} has no default before the first FROM.",)
-    if state.uses.get(last.name, 0) > 1:
-        return None, (f"ARG {last.name} is part of more than one image: one digest cannot be right for all.",)
-    if "$" in rest.source.text[place[0] : place[1]]:
-        return None, (f"The default of ARG {last.name} is itself put together of variables.",)
-    return Rewrite((Slot(rest.source.span(*place), form),)), (f"The digest goes into the default of ARG {last.name}.",)
 
 
 # --- flags -----------------------------------------------------------------------------------------------------------
