@@ -50,7 +50,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "opentelemetry": {"faces/tracing.py"},
     "httptools": {"faces/framing.py", "faces/connection.py"},
     "uvloop": {"cli/serve.py", "cli/demo.py", "cli/witness.py", "faces/server.py"},
-    "botocore": {"client/api.py"},
+    "botocore": {"client/api.py", "client/aws.py"},
     "msgspec": {"govern/documents.py"},
     "tree_sitter": {"pin/readers/shell.py", "pin/readers/hcl.py"},
     "tree_sitter_bash": {"pin/readers/shell.py"},

@@ -28,7 +28,7 @@ SECTIONS: Final = {
     "Vulnerabilities": ("scan",),
     "Code that names images": ("lint",),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
-    "Governance": ("guard",),
+    "Governance": ("inventory", "guard"),
     "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
@@ -64,6 +64,7 @@ PLACES: Final = {
     "lint": "holdfast.cli.lint:lint",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",
+    "inventory": "holdfast.cli.inventory:inventory",
     "group": "holdfast.cli.identities:group",
     "role": "holdfast.cli.identities:role",
     "iam": "holdfast.cli.identities:iam",

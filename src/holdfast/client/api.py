@@ -96,7 +96,7 @@ class API:
         profile: str | None = None,
     ) -> None:
         """What is left out is asked of AWS's usual places. Nothing is sent before an operation is called."""
-        with _wrapped():
+        with wrapped():
             session = session_of(profile)
             region = region or session.get_config_variable("region") or DEFAULT_REGION
             self.region: str = region
@@ -114,7 +114,7 @@ class API:
 
     def ecr(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Amazon ECR, by its name in snake case."""
-        with _wrapped():
+        with wrapped():
             return self._checked(getattr(self._client("ecr"), operation)(**parameters))
 
     def check(self, operation: str, **parameters: Any) -> None:  # noqa: ANN401 - shapes of the model
@@ -122,7 +122,7 @@ class API:
         from botocore.exceptions import ParamValidationError  # noqa: PLC0415 - as above
         from botocore.validate import ParamValidator  # noqa: PLC0415 - as above
 
-        with _wrapped():
+        with wrapped():
             client = self._client("ecr")
             name = client.meta.method_to_api_mapping[operation]
             found = ParamValidator().validate(parameters, client.meta.service_model.operation_model(name).input_shape)
@@ -131,7 +131,7 @@ class API:
 
     def holdfast(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
         """Call an operation of Holdfast's own, by its name in snake case."""
-        with _wrapped():
+        with wrapped():
             return self._checked(getattr(self._client("holdfast"), operation)(**parameters))
 
     def sts(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - shapes of the model
@@ -139,7 +139,7 @@ class API:
         from botocore import UNSIGNED  # noqa: PLC0415 - as above
         from botocore.config import Config  # noqa: PLC0415 - as above
 
-        with _wrapped():
+        with wrapped():
             unsigned = operation == "assume_role_with_web_identity"
             client = self._make("sts", more=Config(signature_version=UNSIGNED)) if unsigned else self._client("sts")
             try:
@@ -155,7 +155,7 @@ class API:
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
         """Give the items of a list, page by page; `key` is the member that holds them."""
-        with _wrapped():
+        with wrapped():
             for page in self._client(service).get_paginator(operation).paginate(**parameters):
                 yield from self._checked(page)[key]
 
@@ -185,7 +185,7 @@ class API:
 
 
 @contextlib.contextmanager
-def _wrapped() -> Iterator[None]:
+def wrapped() -> Iterator[None]:
     """Turn what botocore raises into our own errors."""
     from botocore import exceptions, parsers  # noqa: PLC0415 - as above
 

@@ -118,7 +118,7 @@ class Images:
     """Of all images, as ECR counts them: layers that several images share count once for each."""
 
     orphans: int
-    """Untagged images that no index names and that refer to nothing: what a moved or deleted tag leaves behind."""
+    """Images that no tag reaches, by an index or as a referrer: what a moved or deleted tag leaves behind."""
 
     orphan_bytes: int
     last_push: Moment | None = None
