@@ -28,7 +28,7 @@ SECTIONS: Final = {
     "Vulnerabilities": ("scan",),
     "Code that names images": ("lint",),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
-    "Governance": ("inventory", "guard"),
+    "Governance": ("inventory", "findings", "guard"),
     "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
@@ -73,6 +73,7 @@ PLACES: Final = {
     "org": "holdfast.cli.organization:org",
     "guardrail": "holdfast.cli.organization:guardrail",
     "quota": "holdfast.cli.quota:quota",
+    "findings": "holdfast.cli.findings:findings",
     "guard": "holdfast.cli.guard:guard",
 }
 """Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""
