@@ -55,6 +55,17 @@ resource "aws_ecr_repository" "held" {{
 }}
 """
 
+IMAGE: Final = """
+data "aws_ecr_image" "one" {{
+  repository_name = aws_ecr_repository.held.name
+  image_tag       = "{tag}"
+}}
+output "one" {{
+  value = data.aws_ecr_image.one.image_digest
+}}
+"""
+"""What the provider reads of an image of the repository."""
+
 SETTINGS: Final = """
 provider "aws" {{
   region                      = "{region}"
@@ -74,6 +85,17 @@ resource "aws_ecr_repository" "held" {{
   image_scanning_configuration {{
     scan_on_push = true
   }}
+}}
+resource "aws_ecr_lifecycle_policy" "held" {{
+  repository = aws_ecr_repository.held.name
+  policy = jsonencode({{
+    rules = [{{
+      rulePriority = 1
+      description  = "Untagged images go after two weeks"
+      selection    = {{ tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 14 }}
+      action       = {{ type = "expire" }}
+    }}]
+  }})
 }}
 resource "aws_ecr_repository_policy" "held" {{
   repository = aws_ecr_repository.held.name
@@ -137,6 +159,11 @@ data "aws_ecr_repository" "held" {{
 data "aws_ecr_repositories" "all" {{
   depends_on = [aws_ecr_repository.held]
 }}
+data "aws_ecr_authorization_token" "login" {{
+}}
+output "login" {{
+  value = data.aws_ecr_authorization_token.login.user_name
+}}
 data "aws_ecr_pull_through_cache_rule" "cache" {{
   ecr_repository_prefix = aws_ecr_pull_through_cache_rule.cache.ecr_repository_prefix
 }}
@@ -157,10 +184,12 @@ def test_terraform_sets_a_registry_up(bench_for: Benches, registry: Registry, re
     (bench.folder / "main.tf").write_text(text)
     row.version += f", provider {init(bench, report)}"
     row.log_in = "keys in the provider"
-    assert "8 added, 0 changed, 0 destroyed" in needed(terraform(bench, "apply", "-auto-approve")).stdout
+    applied = needed(terraform(bench, "apply", "-auto-approve")).stdout
+    assert "9 added, 0 changed, 0 destroyed" in applied
+    assert 'login = "AWS"' in applied
     planned = terraform(bench, "plan", "-detailed-exitcode")
     assert planned.exit_code == 0, f"something to change right after apply: {planned.printed}"
-    assert "8 destroyed" in needed(terraform(bench, "destroy", "-auto-approve")).stdout
+    assert "9 destroyed" in needed(terraform(bench, "destroy", "-auto-approve")).stdout
     row.first_push, row.same_again, row.pulled = "applied", "no difference", "destroyed"
 
 
@@ -181,6 +210,10 @@ def test_terraform_makes_a_repository_that_holds(
     assert registry.push(repository, TAG, images.first).status == 201
     stored = registry.manifest(repository, TAG)
     row.first_push = "applied"
+    with (bench.folder / "main.tf").open("a") as text:
+        text.write(IMAGE.format(tag=TAG))
+    applied = needed(terraform(bench, "apply", "-auto-approve")).stdout
+    assert f'one = "{images.first.digest}"' in applied
     overwriting = judging.as_outcome(registry.push(repository, TAG, images.second))
     judging.refused(row, overwriting, repository, TAG)
     judging.unmoved(registry, repository, TAG, stored)
