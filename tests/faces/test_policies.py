@@ -11,6 +11,7 @@ import contextlib
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from botocore.config import Config
@@ -18,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from holdfast.client.api import session_of
 from images import image, push
-from json_api import Person, Refusal, allow, client_of, person, policy, refusal, repository_arn
+from json_api import Api, Person, Refusal, allow, client_of, person, policy, refusal, repository_arn
 from running import ACCOUNT, KEY_ID, REGION, SECRET, Client, RunningServer, running, settings
 
 if TYPE_CHECKING:
@@ -407,3 +408,42 @@ def test_a_sessions_tags_are_the_principals_in_conditions(
         sts.assume_role(RoleArn=untagged, RoleSessionName="test", Tags=[{"Key": "team", "Value": "blue"}])
     assert caught.value.response["Error"]["Code"] == "AccessDenied"
     assert "sts:TagSession" in caught.value.response["Error"]["Message"]
+
+
+def test_the_region_of_sts_is_the_callers_choice_and_its_hosts_where_that_says_one(
+    server: RunningServer, holdfast: Any, sts: Any, pushed: str
+) -> None:
+    """A guardrail that keeps to one region must not shut a role that is taken on there."""
+    here = {"Condition": {"StringEquals": {"aws:RequestedRegion": REGION}}}
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": to(f"arn:aws:iam::{ACCOUNT}:root", "Allow", "sts:AssumeRole", **here),
+    }
+    name = f"r-{uuid.uuid4().hex[:12]}"
+    made = holdfast.create_role(name=name, trustPolicy=json.dumps(trust), policies=[policy({**allow("ecr:*"), **here})])
+    with session(server, sts, made["role"]["arn"]) as (theirs, client):
+        assert (pulls(client, pushed), gets(theirs, pushed)) == (200, "")
+    api = Api(server)
+
+    def asked(host: str, region: str, action: str = "GetCallerIdentity") -> tuple[int, bytes]:
+        form = {"Action": action, "Version": "2011-06-15", "RoleArn": made["role"]["arn"], "RoleSessionName": "test"}
+        headers = {"Host": host, "Content-Type": "application/x-www-form-urlencoded"}
+        answer = api.send(api.prepare("sts.", urlencode(form).encode(), region=region, service="sts", more=headers))
+        return answer.status, answer.body
+
+    for host, region, status in (
+        ("127.0.0.1", "ap-south-1", 200),
+        ("sts.example.test", "ap-south-1", 200),
+        ("sts.eu-central-1.example.test", REGION, 200),
+        ("sts-fips.us-east-1.example.test", "us-east-1", 200),
+        ("sts.eu-central-1.example.test", "us-east-1", 403),
+        ("sts.us-east-1.amazonaws.com", REGION, 403),
+        (f"{ACCOUNT}.dkr.ecr.{REGION}.example.test", "us-east-1", 403),
+    ):
+        answer = asked(host, region)
+        assert (host, region, answer[0]) == (host, region, status)
+        assert (b"SignatureDoesNotMatch" in answer[1]) is (status == 403)
+    assert asked("127.0.0.1", REGION, "AssumeRole")[0] == 200
+    refused = asked("127.0.0.1", "us-east-1", "AssumeRole")
+    assert (refused[0], b"AccessDenied" in refused[1]) == (403, True)
+    api.close()

@@ -29,6 +29,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.lifecycle_policy import ActionType, CountType, StorageClass, TagStatus
+from holdfast.core.long_lists import sorted_in_steps
 from holdfast.core.mutability import matches
 
 if TYPE_CHECKING:
@@ -167,9 +168,9 @@ def evaluate(policy: Policy, images: Sequence[Image], now: int, *, expires_held:
     return decisions
 
 
-def oldest_first(decisions: Iterable[Decision]) -> list[Decision]:
+def oldest_first(decisions: Sequence[Decision]) -> list[Decision]:
     """Order decisions as they are told and applied: the oldest images first."""
-    return sorted(decisions, key=lambda one: (one.image.since, one.image.digest))
+    return sorted_in_steps(decisions, lambda one: (one.image.since, one.image.digest))
 
 
 def containers_first(decisions: Sequence[Decision]) -> list[list[Decision]]:
@@ -213,7 +214,10 @@ def _group(root: Decision, outer: dict[str, list[Decision]], entered: set[str]) 
 
 def _by_rules(policy: Policy, images: Sequence[Image], now: int, follows: dict[int, int]) -> list[Decision]:
     """Apply the rules, each by itself, and let the first that selects an image decide."""
-    tags = sorted((tag, number) for number, image in enumerate(images) if number not in follows for tag in image.tags)
+    tags: list[tuple[str, int]] = []
+    if any(rule.tag_status is TagStatus.TAGGED for rule in policy.rules):
+        tags = [(tag, n) for n, image in enumerate(images) if n not in follows for tag in image.tags]
+        tags = sorted_in_steps(tags, lambda one: one)
     names = [tag for tag, _ in tags]
     decisions: list[Decision | None] = [None] * len(images)
     for number, image in enumerate(images):
@@ -270,8 +274,8 @@ def _selected(
 def _measured(rule: Rule, images: Sequence[Image], selected: Iterable[int], now: int) -> list[tuple[int, int, bool]]:
     """Return (image, rank or age in days, whether the rule marks it) for each image that a rule selects."""
     if rule.count_type is CountType.MORE_THAN:
-        ranked = sorted(((images[number].since, images[number].digest, number) for number in selected), reverse=True)
-        return [(number, rank, rank > rule.count) for rank, (_, _, number) in enumerate(ranked, start=1)]
+        oldest = sorted_in_steps(list(selected), lambda number: (images[number].since, images[number].digest))
+        return [(number, rank, rank > rule.count) for rank, number in enumerate(reversed(oldest), start=1)]
     marked_before = now - rule.count * DAY_MICROSECONDS
     times = [(number, _time(rule, images[number])) for number in selected]
     return [(number, (now - at) // DAY_MICROSECONDS, at < marked_before) for number, at in times]

@@ -2,7 +2,8 @@
 
 This file alone knows their form. AWS has registries at ACCOUNT.dkr.ecr.REGION.SUFFIX (dual-stack: dkr-ecr; FIPS:
 dkr.ecr-fips) and the JSON API at api.ecr.REGION.SUFFIX (ecr.REGION.api.SUFFIX); a host of another form is the default
-registry's. The suffix may be anything: a server knows its names by what clients ask for.
+registry's. STS is at sts.REGION.SUFFIX, and at any other name for every region. The suffix may be anything: a server
+knows its names by what clients ask for.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ _API: Final = re.compile(
     r"(?:api\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]{1,32})|ecr(?:-fips)?\.(?P<dual>[a-z0-9-]{1,32})\.api)\.(?P<suffix>.+)",
     re.ASCII,
 )
+_STS: Final = re.compile(r"sts(?:-fips)?\.(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9])\.(?P<suffix>.+)", re.ASCII)
 _ADDRESS: Final = re.compile(r"[0-9.]+(?::[0-9]+)?|\[.*|localhost(?::[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What a Host header says: the account and region of a registry, or the region of the API, as far as it does."""
+    """What a Host header says: the account and region of a registry, or the region of an API, as far as it does."""
 
     name: str
     account_id: str | None = None
@@ -48,6 +50,9 @@ def parse_host(host: str) -> Host:
     found = _API.fullmatch(name)
     if found is not None:
         return Host(name, None, found["region"] or found["dual"], found["suffix"])
+    found = _STS.fullmatch(name)
+    if found is not None:
+        return Host(name, None, found["region"], found["suffix"])
     return Host(name)
 
 

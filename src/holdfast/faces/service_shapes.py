@@ -286,7 +286,10 @@ class ListShape(Shape):
     def render(self, value: Any, path: str) -> list[Any]:
         if isinstance(value, str | bytes) or not isinstance(value, list | Sequence):
             raise _not_renderable(path, value, "a list")
-        return [self.member.render(item, f"{path}[{position}]") for position, item in enumerate(value)]
+        member = self.member
+        if type(member) is StringShape and not member.enum and all(type(item) is str for item in value):
+            return list(value)  # as StringShape would say, without a call and a path for each
+        return [member.render(item, f"{path}[{position}]") for position, item in enumerate(value)]
 
 
 @dataclass(slots=True)

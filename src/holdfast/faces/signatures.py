@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -94,10 +95,18 @@ class Signatures:
             self._access.note_failure(signed.access_key_id, request.peer)
             raise
         self._access.admit(caller)
-        return caller, region, body
+        return replace(caller, facts={**caller.facts, "aws:requestedregion": region}), region, body
+
+    def region_of(self, request: Request) -> str:
+        """Return the region of a request that nobody signed: its host's, else that of the default registry."""
+        return parse_host(request.host).region or self._registries.default.region
 
     def _region(self, request: Request, signed: str, service: str) -> str:
-        """Return the region that a request must be signed for: its host's, else any that this server has."""
+        """Return the region that a request must be signed for: its host's, else any that this server has.
+
+        STS is the same in every region, and its sessions are good in all: at a host of no region, any will do. What
+        policies may ask of it (aws:RequestedRegion) is the caller's choice on AWS too, by the endpoint.
+        """
         told = parse_host(request.host).region
         if told is not None:
             return told

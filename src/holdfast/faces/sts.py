@@ -133,7 +133,9 @@ class STSFace:
         # Nobody has to show a key here, so whoever guesses is slowed down as at a log-in.
         self._access.check_stranger(connection)
         try:
-            made = await self._sessions.assume_with_token(_required(form, "WebIdentityToken"), _wish(form), connection)
+            made = await self._sessions.assume_with_token(
+                _required(form, "WebIdentityToken"), _wish(form), connection, self._signatures.region_of(request)
+            )
         except (errors.IdentityTokenRefused, errors.AccessDenied):
             self._access.note_failure(form.get("RoleArn", "")[:128], request.peer)
             raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core import lifecycle_policy
 from holdfast.core.lifecycle import Outcome, containers_first, evaluate, oldest_first
 from holdfast.core.lifecycle_policy import CountType
+from holdfast.core.long_lists import let_go
 from holdfast.store import lifecycle
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Plan:
     counts_images: bool = False
     """Whether a rule counts images, so that what goes meanwhile changes what may go."""
 
+    async def let_go(self) -> None:
+        """Forget what it says, in short steps: nobody needs the plan any more."""
+        await asyncio.to_thread(let_go, self.steps, self.going, self.decisions)
+
 
 @dataclass(slots=True)
 class Preview:
@@ -80,22 +85,22 @@ class Planner:
         """Say what becomes of each image. Raises ParameterInvalid for a text that is no policy."""
         policy = lifecycle_policy.parse(text)
         await self.note_pulls()
-        rows = await self._rows(repository)
-        return await asyncio.to_thread(_decide, policy, rows, repository, self._clock(), expires_held=expires_held)
+        pages = await self._pages(repository)
+        return await asyncio.to_thread(_decide, policy, pages, repository, self._clock(), expires_held=expires_held)
 
     async def images(self, repository: Repository, is_held: Callable[[str], bool]) -> list[Image]:
         """Return every image of a repository as a policy sees it."""
         await self.note_pulls()
-        return [lifecycle.image_of(row, is_held) for row in await self._rows(repository)]
+        return await asyncio.to_thread(_images, await self._pages(repository), is_held)
 
-    async def _rows(self, repository: Repository) -> list[Row]:
-        rows: list[Row] = []
+    async def _pages(self, repository: Repository) -> list[list[Row]]:
+        pages: list[list[Row]] = []
         after = ""
         while True:
             page = lifecycle.image_rows(self._database, repository.id, after=after, limit=ROWS_PER_STEP)
-            rows += page
+            pages.append(page)
             if len(page) < ROWS_PER_STEP:
-                return rows
+                return pages
             after = str(page[-1][0])
             await asyncio.sleep(0)  # let others have the loop
 
@@ -105,11 +110,19 @@ def holds(repository: Repository) -> Callable[[str], bool]:
     return lambda tag: repository.mutability.judge(tag).held
 
 
-def _decide(policy: Policy, rows: list[Row], repository: Repository, now: int, *, expires_held: bool) -> Plan:
+def _images(pages: list[list[Row]], is_held: Callable[[str], bool]) -> list[Image]:
+    """Make images of rows, which are let go page by page."""
+    images: list[Image] = []
+    for page in pages:
+        images += [lifecycle.image_of(row, is_held) for row in page]
+        page.clear()
+    return images
+
+
+def _decide(policy: Policy, pages: list[list[Row]], repository: Repository, now: int, *, expires_held: bool) -> Plan:
     by_default = repository.mutability.mode.holds_by_default
     is_held = holds(repository) if repository.mutability.filters else lambda _: by_default
-    images = [lifecycle.image_of(row, is_held) for row in rows]
-    decisions = oldest_first(evaluate(policy, images, now, expires_held=expires_held))
+    decisions = oldest_first(evaluate(policy, _images(pages, is_held), now, expires_held=expires_held))
     going = [one for one in decisions if one.outcome is not Outcome.KEEP]
     expiring = [one for one in going if one.outcome is Outcome.EXPIRE]
     archiving = [[one] for one in going if one.outcome is Outcome.ARCHIVE]

@@ -125,6 +125,8 @@ class LifecycleRuns:
             text = require_policy(self._database, registry, found).policy
         else:
             lifecycle_policy.parse(text)
+        if before is not None:
+            self._forget(before)
         preview = Preview(text, self._clock())
         _remember(self._previews, found.id, preview)
         self._begin(self._preview(registry, found, preview))
@@ -140,7 +142,7 @@ class LifecycleRuns:
         if preview is None:
             raise LifecyclePreviewNotFound(repository, registry.account_id)
         if preview.status is Status.COMPLETE and self._clock() - preview.started_at > PREVIEW_MICROSECONDS:
-            _forget(preview)
+            self._forget(preview)
         return preview
 
     async def _preview(self, registry: Registry, repository: Repository, preview: Preview) -> None:
@@ -158,7 +160,11 @@ class LifecycleRuns:
         for preview in reversed(self._previews.values()):
             images += len(preview.plan.decisions)
             if images > MAX_PREVIEWED_IMAGES and preview is not newest:
-                _forget(preview)
+                self._forget(preview)
+
+    def _forget(self, preview: Preview) -> None:
+        self._begin(preview.plan.let_go())
+        preview.plan, preview.status = Plan(), Status.EXPIRED
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
@@ -263,14 +269,17 @@ class LifecycleRuns:
         run.examined = len(plan.decisions)
         run.planned = run.expired + run.archived + len(plan.going)
         removals: int | None = row.removals
-        for batch in _batches(plan.steps):
-            step = await self._apply(registry, found, row, plan, batch, removals, allowed=allowed, act=act)
-            run.expired += step.expired
-            run.archived += step.archived
-            run.spared += step.spared
-            removals = step.removals
-            if removals is None:
-                return False
+        try:
+            for batch in _batches(plan.steps):
+                step = await self._apply(registry, found, row, plan, batch, removals, allowed=allowed, act=act)
+                run.expired += step.expired
+                run.archived += step.archived
+                run.spared += step.spared
+                removals = step.removals
+                if removals is None:
+                    return False
+        finally:
+            await plan.let_go()
         return True
 
     async def _apply(
@@ -343,10 +352,6 @@ def _remember(kept: OrderedDict[int, T], key: int, value: T) -> None:
     kept[key] = value
     while len(kept) > MAX_REMEMBERED:
         kept.popitem(last=False)
-
-
-def _forget(preview: Preview) -> None:
-    preview.plan, preview.status = Plan(), Status.EXPIRED
 
 
 def _batches(groups: Sequence[list[Decision]]) -> list[list[list[Decision]]]:

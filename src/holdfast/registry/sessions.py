@@ -122,8 +122,10 @@ class Sessions:
         by = {"principal": caller.arn, "access_key": caller.access_key_id, "source": caller.source}
         return await self._issue(role, wish, seconds, tags, by)
 
-    async def assume_with_token(self, token: str, wish: Wish, connection: Connection) -> Credentials:
+    async def assume_with_token(self, token: str, wish: Wish, connection: Connection, region: str) -> Credentials:
         """Make a session of a role for the bearer of a token of an issuer that the role trusts; no key is needed.
+
+        `region` is the one that was asked for it.
 
         Raises AccessDenied, IdentityTokenRefused, ParameterInvalid, PolicyRefused, TooManyLogins.
         """
@@ -135,6 +137,7 @@ class Sessions:
         claims: dict[str, iam.Value] = {
             **proven.keys,
             "sts:RoleSessionName": wish.name,
+            "aws:RequestedRegion": region,
             "aws:SourceIp": connection.source,
             "aws:SecureTransport": "true" if connection.secure else "false",
         }

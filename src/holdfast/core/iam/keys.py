@@ -50,7 +50,11 @@ KEYS: Final = (
     Key("aws:UserAgent", "String", "when the client named itself"),
     Key("aws:CurrentTime", "Date", "always"),
     Key("aws:EpochTime", "Date", "always; seconds since 1970"),
-    Key("aws:RequestedRegion", "String", "always: the region of the registry"),
+    Key(
+        "aws:RequestedRegion",
+        "String",
+        "always: the region of the registry; of identities and of STS: the region that the request was signed for",
+    ),
     Key("aws:ResourceAccount", "String", "when a resource is asked for: the account it belongs to"),
     Key("aws:ResourceOrgID", "String", "likewise, when that account is in the organisation"),
     Key("aws:ResourceTag/", "String", "a resource tag of the repository asked for"),

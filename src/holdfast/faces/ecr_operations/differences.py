@@ -23,8 +23,27 @@ EVERYWHERE: Final = (
         "Two parsers that read one document differently are an attack.",
     ),
     Difference(
-        "Only the account and region of this server are known; any other is a registry where nothing is.",
-        "One server serves one registry today.",
+        "The registries (account and region) are those that the operator named (the setting registries) or made "
+        "(`holdfast registry create`); any other is a registry where nothing is, and a request that is signed for a "
+        "region without one is an InvalidSignatureException that names the region.",
+        "An account is no customer of a cloud here, and nobody gets one by naming it.",
+    ),
+    Difference(
+        "A host name of Amazon ECR's form (ACCOUNT.dkr.ecr.REGION.SUFFIX, api.ecr.REGION.SUFFIX, dual-stack and FIPS "
+        "ones too) says account and region, with any SUFFIX, and the signature must be for that region. At any other "
+        "name the JSON API goes by the signature and registryId, the registry protocol to the default registry.",
+        "A server that runs anywhere answers to the names that its operator gives it.",
+    ),
+    Difference(
+        "Layers are stored once for all registries of a server, and never told of across them: each registry, like "
+        "each repository, is asked for what it has itself, and nothing is mounted from another.",
+        "It spares room, and rights stay those of one registry.",
+    ),
+    Difference(
+        "STS (AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity) is answered at every host name of the server, "
+        "and binds the region of the signature only at sts.REGION.SUFFIX.",
+        "Sessions are good in every region, as those of Amazon's regional endpoints are; the region that a caller "
+        "chose is aws:RequestedRegion for policies, as on AWS.",
     ),
     Difference(
         "A nextToken is good for the caller, the operation and the parameters that it was made for, and for no other.",
@@ -42,6 +61,15 @@ _TOMBSTONE: Final = Difference(
     "The name of a held tag that is deleted waits for the digest that it had; `holdfast forget` or the setting "
     "deletedTags=free give it up.",
     "In Amazon ECR, delete and push again moves an immutable tag.",
+)
+_MODE_KEYS: Final = Difference(
+    "ecr:imageTagMutability and ecr:imageTagMutabilityExclusionFilters are condition keys here, so that a guardrail "
+    "can ask for IMMUTABLE.",
+    "AWS has no such keys: there a statement that asks for one denies every request, or none.",
+)
+_SENTENCE: Final = Difference(
+    "After Amazon ECR's sentence for what is no policy the message says which part of it, and what is wrong there.",
+    "Whoever writes a policy should not have to guess.",
 )
 _ORDER: Final = Difference("Lists are in the order of digests.", "A page then begins where the last one ended.")
 
@@ -72,6 +100,7 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
         ),
     ),
     "CreateRepository": (
+        _MODE_KEYS,
         _NO_KMS,
         _TOMBSTONE,
         Difference(
@@ -163,7 +192,16 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
             "Amazon ECR knows where its registries are.",
         ),
     ),
+    "PutRegistryPolicy": (_SENTENCE,),
+    "SetRepositoryPolicy": (
+        _SENTENCE,
+        Difference(
+            "Without force a policy is refused under which the caller could not set another; the sentence is ours.",
+            "Amazon ECR's documentation tells the rule and no sentence.",
+        ),
+    ),
     "PutImageTagMutability": (
+        _MODE_KEYS,
         Difference(
             "Same settings again change nothing and leave no entry in the record.",
             "The record tells what changed.",

@@ -114,12 +114,14 @@ async def describe_images(call: Call) -> Result:
             parameter, why = "imageIds", "maxResults and nextToken cannot be combined with imageIds"
             raise ParameterInvalid(parameter, why)
         found = call.use.pages.describe(*call.where, image_ids(wanted))
-        return {"imageDetails": [_detail(call, one) for one in found]}
+        where = where_of(call)
+        return {"imageDetails": [where | _detail(one) for one in found]}
     tagged, status = _filter(call)
     limit, after = call.limit(), call.after() or ""
     page = call.use.pages.describe_page(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
     token = call.next_token(page[limit - 1].image.digest) if len(page) > limit else None
-    return {"imageDetails": [_detail(call, one) for one in page[:limit]], "nextToken": token}
+    where = where_of(call)
+    return {"imageDetails": [where | _detail(one) for one in page[:limit]], "nextToken": token}
 
 
 async def batch_delete_image(call: Call) -> Result:
@@ -143,10 +145,9 @@ def _failure(failure: Failure) -> Result:
     return failure_of(failure.image_id, failure.code, failure.reason)
 
 
-def _detail(call: Call, described: Described) -> Result:
+def _detail(described: Described) -> Result:
     image = described.image
     return {
-        **where_of(call),
         "imageDigest": image.digest,
         "imageTags": described.tags or None,
         "imageSizeInBytes": image.image_bytes,

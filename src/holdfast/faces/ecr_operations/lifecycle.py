@@ -11,6 +11,7 @@ from holdfast.faces.json_call import MICROSECONDS, THROUGH, Call, Operation, Res
 
 if TYPE_CHECKING:
     from holdfast.core.lifecycle import Decision
+    from holdfast.registry.image_pages import ImageId
     from holdfast.store.lifecycle import PolicyRow
 
 
@@ -46,8 +47,7 @@ async def get_lifecycle_policy_preview(call: Call) -> Result:
         raise ParameterInvalid(parameter, why)
     found = _filtered(call, preview.plan.going)
     if wanted:
-        ids = image_ids(wanted)
-        page, token = [one for one in found if any(_is(one, id_.digest, id_.tag) for id_ in ids)], None
+        page, token = _named(found, image_ids(wanted)), None
     else:
         after, limit = call.after() or [0, preview.started_at], call.limit()
         begin = after[0] if after[1] == preview.started_at else 0
@@ -77,6 +77,13 @@ def _policy(call: Call, row: PolicyRow) -> Result:
 def _filtered(call: Call, decisions: list[Decision]) -> list[Decision]:
     tagged = {"TAGGED": True, "UNTAGGED": False}.get((call.parameters.get("filter") or {}).get("tagStatus", "ANY"))
     return decisions if tagged is None else [one for one in decisions if bool(one.image.tags) is tagged]
+
+
+def _named(decisions: list[Decision], ids: list[ImageId]) -> list[Decision]:
+    """Return the images that are named; most of a long list are told apart by one look."""
+    digests, tags = {one.digest for one in ids}, {one.tag for one in ids}
+    near = [one for one in decisions if one.image.digest in digests or not tags.isdisjoint(one.image.tags)]
+    return [one for one in near if any(_is(one, id_.digest, id_.tag) for id_ in ids)]
 
 
 def _is(one: Decision, digest: str | None, tag: str | None) -> bool:
