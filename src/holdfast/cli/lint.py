@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from holdfast.cli.asking import Asking, asking_options, learn, registries
 from holdfast.cli.connection import json_option
 from holdfast.cli.examining import examined, examined_buffer, read_settings
 from holdfast.cli.exits import Exit
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.finding import Finding
+    from holdfast.pin.knowledge import Knowledge
     from holdfast.pin.lint import Examined
     from holdfast.pin.settings import Settings
 
@@ -56,8 +58,10 @@ if TYPE_CHECKING:
 @click.option("--baseline", type=click.Path(dir_okay=False, path_type=Path), help="Findings that are known.")
 @click.option("--write-baseline", "new_baseline", type=click.Path(dir_okay=False, path_type=Path), help="Write it.")
 @click.option("--stdin-filename", metavar="NAME", help="Judge standard input as this file: an editor's buffer.")
+@click.option("--online", is_flag=True, help="Ask registries: what is gone, stale, held? Without it nothing is sent.")
+@asking_options
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules.")
-def lint(
+def lint(  # noqa: PLR0913 - the options of the command
     paths: Sequence[Path],
     form: str,
     fail_on: str,
@@ -65,11 +69,15 @@ def lint(
     baseline: Path | None,
     new_baseline: Path | None,
     stdin_filename: str | None,
+    endpoint: str | None,
+    profile: str | None,
+    plain_http: tuple[str, ...],
     *,
+    online: bool,
     as_json: bool,
     list_rules: bool,
 ) -> int:
-    """Judge the files below PATH (here, without one) that name images. Nothing is sent anywhere.
+    """Judge the files below PATH (here, without one) that name images.
 
     Each rule has a page in docs/rules. The process ends with 1 when something counts.
     """
@@ -84,7 +92,12 @@ def lint(
         if stdin_filename is None
         else [examined_buffer(tree, tree.name(Path(stdin_filename)), sys.stdin.buffer.read(), settings)]
     )
-    findings = judged(files, settings)
+    knowledge: Knowledge = {}
+    if online:
+        cases = [one.case for one in files if one.case is not None]
+        with registries(Asking(endpoint, profile, plain_http), ask_held=True) as resolver:
+            knowledge = learn(cases, resolver)
+    findings = judged(files, settings, knowledge)
     if new_baseline is not None:
         new_baseline.write_text(acceptance.write_baseline(findings), "utf-8")
         count = sum(one.counts for one in findings)
@@ -94,10 +107,10 @@ def lint(
     return tell(report(findings, files), form, fail_on=fail_on, as_json=as_json)
 
 
-def judged(files: Sequence[Examined], settings: Settings) -> list[Finding]:
+def judged(files: Sequence[Examined], settings: Settings, knowledge: Knowledge | None = None) -> list[Finding]:
     """Ask every rule about every file."""
     today = dt.datetime.now(dt.UTC).date()
-    return fingerprinted(finding for one in files for finding in judge(one, {}, settings, today))
+    return fingerprinted(finding for one in files for finding in judge(one, knowledge or {}, settings, today))
 
 
 def report(findings: Sequence[Finding], files: Sequence[Examined]) -> Report:

@@ -41,8 +41,9 @@ class SourceTree:
     def above(cls, given: Sequence[Path]) -> SourceTree:
         """Return the tree that paths are in."""
         here = Path.cwd()
-        first = (given[0] if given else here).resolve()
-        start = first if first.is_dir() else first.parent
+        first = given[0] if given else here
+        # The folder that a link lies in counts, not the one that it leads to.
+        start = first.resolve() if first.is_dir() and not first.is_symlink() else _absolute(first).parent.resolve()
         for folder in (start, *start.parents):
             if (folder / SETTINGS_NAME).is_file() or (folder / ".git").exists():
                 return cls(folder)
@@ -50,7 +51,7 @@ class SourceTree:
 
     def name(self, path: Path) -> str:
         """Return how a file is called in this tree; one outside is called by its whole path."""
-        whole = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+        whole = _absolute(path)
         resolved = whole.parent.resolve() / whole.name
         return (resolved.relative_to(self.root) if resolved.is_relative_to(self.root) else resolved).as_posix()
 
@@ -107,6 +108,10 @@ class SourceTree:
             with suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the last link too
 
 
 def _as_git_lists(folder: Path) -> list[Path] | None:

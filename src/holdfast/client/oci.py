@@ -136,13 +136,25 @@ class RegistryClient:
 
     def resolve(self, repository: str, reference: str | Digest) -> Digest | None:
         """Return the digest of what a tag or digest names, None when it names nothing."""
+        found = self.describe(repository, reference)
+        return None if found is None else found[0]
+
+    def describe(self, repository: str, reference: str | Digest) -> tuple[Digest, str] | None:
+        """Return the digest and the media type of what a tag or digest names, None when it names nothing.
+
+        It is asked by HEAD, which the limits of some registries do not count.
+        """
         target = _manifest_path(repository, reference)
         reply = self._transport.request(
             "HEAD", target, scope=self._scope(repository), headers={"Accept": _ACCEPT}, accept=(_OK, _NOT_FOUND)
         )
         if reply.status == _NOT_FOUND:
             return None
-        return _told_digest(reply) or self.manifest(repository, reference).digest
+        digest = _told_digest(reply)
+        if digest is not None:
+            return digest, _media_type(reply)
+        manifest = self.manifest(repository, reference)
+        return manifest.digest, manifest.media_type
 
     def put_manifest(self, repository: str, reference: str | Digest, payload: bytes, media_type: str) -> Digest:
         """Put a manifest under a tag or its digest; a held tag raises RegistryError (see `is_tag_refusal`)."""

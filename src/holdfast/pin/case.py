@@ -36,6 +36,9 @@ class Case:
     data: bytes
     mentions: tuple[Mention, ...]
     knowledge: Knowledge = field(default_factory=dict[str, "Known"])
+    platform: str = ""
+    """The platform that everything has to run on, `os/architecture`; empty where nobody asked for one."""
+
     neighbour: Callable[[str], bytes | None] = _nothing
     """Another file of the same tree, by a path like `path`; None when it is not there or may not be read."""
 

@@ -123,7 +123,7 @@ def platform_digest(case: Case) -> Iterator[Verdict]:
         if read.digest is None or read.tag is None or told is None or told.digest is None:
             continue
         child = next((one for one in told.children if one.digest == read.digest), None)
-        if child is None:
+        if child is None or len(told.children) == 1:
             continue
         platform = child.platform or "one platform"
         others = len(told.children) - 1
@@ -131,6 +131,21 @@ def platform_digest(case: Case) -> Iterator[Verdict]:
         yield Verdict(
             mention.span, read.name, message, mention.context, splices=splices(mention, case.data, told.digest)
         )
+
+
+def wrong_platform(case: Case) -> Iterator[Verdict]:
+    """What is named has no image for the platform that was asked for."""
+    for mention, read in consumed(case) if case.platform else ():
+        if read.image is None:
+            continue
+        name = digest_name(read.image) if read.digest is not None else tag_name(read.image)
+        told = case.knowledge.get(name)
+        if told is None or told.digest is None or not (told.children or told.platform):
+            continue
+        if told.for_platform(case.platform) is None:
+            offered = ", ".join(sorted({one.platform for one in told.children})) or told.platform
+            message = f"{name} has no image for {case.platform}; it is for {offered}."
+            yield Verdict(mention.span, read.name, message, mention.context)
 
 
 def _unpinned(case: Case, mention: Mention, read: Named, message: str) -> Verdict:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from holdfast.core.manifest import DOCKER_LIST, OCI_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from holdfast.pin.image import ImageReference
+
+
+INDEXES: Final = frozenset({OCI_INDEX, DOCKER_LIST})
 
 
 class Trouble(StrEnum):
@@ -46,6 +51,9 @@ class Known:
     children: tuple[Child, ...] = ()
     """Of an index; none for an image of one platform."""
 
+    platform: str = ""
+    """Of an image that is no index, where it was looked at."""
+
     held: bool | None = None
     """Whether the repository holds the tag, so that it never names another image; None where nobody says."""
 
@@ -60,10 +68,12 @@ class Known:
     @property
     def is_index(self) -> bool:
         """Whether it names an index: one image for each platform."""
-        return bool(self.children)
+        return bool(self.children) or self.media_type in INDEXES
 
     def for_platform(self, platform: str) -> str | None:
-        """Return the digest of the image for a platform; None when the index has none, or this is no index."""
+        """Return the digest of the image for a platform; None when there is none for it."""
+        if not self.is_index:
+            return self.digest if fits(self.platform, platform) else None
         return next((one.digest for one in self.children if fits(one.platform, platform)), None)
 
 

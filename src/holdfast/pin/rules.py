@@ -94,6 +94,15 @@ RULES: Final[tuple[LintRule, ...]] = (
         consumers.platform_digest,
         asks_registries=True,
     ),
+    LintRule(
+        "image-wrong-platform",
+        "An image is named that is not for the platform it has to run on",
+        "The pull fails, or the program runs under emulation, many times slower.",
+        "Build for that platform too, or name an image that is.",
+        severities(HIGH, HIGH, MEDIUM),
+        consumers.wrong_platform,
+        asks_registries=True,
+    ),
     UNREADABLE,
     NO_REASON,
 )
