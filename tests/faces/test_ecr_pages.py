@@ -10,6 +10,7 @@ import pytest
 from botocore import xform_name
 
 from holdfast.faces.ecr_operations import ECR
+from holdfast.registry import image_pages
 from images import image, push
 from json_api import INVALID, Refusal, allow, client_of, constraint, person, policy, refusal
 from scan_reports import trivy
@@ -160,3 +161,44 @@ def test_a_page_is_complete_while_images_come_and_go(ecr: Any, client: Client, r
             break
         token = {"nextToken": page["nextToken"]}
     assert [one for one in seen if one in stay] == sorted(stay)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 1000])
+def test_a_filtered_page_is_full_however_few_images_are_looked_at_in_one_step(
+    ecr: Any, client: Client, repository: str, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Images that have a tag, or have none, are looked for in steps; where they stand makes no difference."""
+    monkeypatch.setattr(image_pages, "MANIFESTS_PER_STEP", step)
+    ecr.create_repository(repositoryName=repository)
+    tagged, untagged = [], []
+    for number in range(9):
+        pushed = image()
+        assert push(client, repository, pushed.digest if number % 3 else f"v{number}", pushed).status == 201
+        (untagged if number % 3 else tagged).append(pushed.digest)
+    more = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": tagged[0]}])["images"][0]
+    for tag in ("a", "b", "c"):
+        ecr.put_image(repositoryName=repository, imageManifest=more["imageManifest"], imageTag=tag)
+    ecr.update_image_storage_class(
+        repositoryName=repository, imageId={"imageDigest": untagged[0]}, targetStorageClass="ARCHIVE"
+    )
+    wanted = {
+        ("TAGGED", "ANY"): tagged,
+        ("UNTAGGED", "ANY"): untagged,
+        ("UNTAGGED", "ACTIVE"): untagged[1:],
+        ("UNTAGGED", "ARCHIVED"): untagged[:1],
+        ("TAGGED", "ARCHIVED"): [],
+        ("ANY", "ARCHIVED"): untagged[:1],
+        ("ANY", "ANY"): tagged + untagged,
+    }
+    for (of_tag, of_status), digests in wanted.items():
+        chosen = {"repositoryName": repository, "filter": {"tagStatus": of_tag, "imageStatus": of_status}}
+        for size in (1, 2, 100):
+            paging = {"PageSize": size}
+            pages = [*ecr.get_paginator("describe_images").paginate(**chosen, PaginationConfig=paging)]
+            assert [one["imageDigest"] for page in pages for one in page["imageDetails"]] == sorted(digests)
+            assert all(len(page["imageDetails"]) == size for page in pages[:-1])
+            pages = [*ecr.get_paginator("list_images").paginate(**chosen, PaginationConfig=paging)]
+            found = [(one["imageDigest"], one.get("imageTag")) for page in pages for one in page["imageIds"]]
+            assert sorted({digest for digest, _ in found}) == sorted(digests)
+            assert len(found) == len(set(found)) == len(digests) + (3 if tagged[0] in digests else 0)
+            assert all(len(page["imageIds"]) == size for page in pages[:-1])

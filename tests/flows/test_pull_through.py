@@ -83,6 +83,18 @@ def test_what_upstream_does_not_have_is_not_here_and_makes_no_repository(pair: P
     assert not pair.entries(f"{prefix}/{name}")
 
 
+def test_what_upstream_does_not_have_is_asked_for_again_after_some_seconds(pair: Pair, prefix: str, name: str) -> None:
+    here = f"{prefix}/{name}"
+    assert pair.pull("GET", f"/v2/{here}/manifests/v1").status == 404
+    pushed = image(b"late")
+    push(pair.push, name, "v1", pushed)
+    push(pair.push, name, "v2", pushed)
+    assert pair.pull("GET", f"/v2/{here}/manifests/v1").status == 404
+    assert digest_of(pair.pull, here, "v2") == pushed.digest, "another tag is another question"
+    pair.clock.ahead_seconds = 6
+    assert digest_of(pair.pull, here, "v1") == pushed.digest
+
+
 def test_a_movable_tag_follows_upstream_after_a_day_and_not_before(pair: Pair, prefix: str, name: str) -> None:
     old, new = image(b"old"), image(b"new")
     push(pair.push, name, "latest", old)

@@ -65,6 +65,13 @@ CHECK_MICROSECONDS: Final = 24 * 3600 * 1_000_000
 PAUSE_MICROSECONDS: Final = 60 * 1_000_000
 """How long upstream is left alone, for one tag, after it did not answer."""
 
+ABSENT_MICROSECONDS: Final = 5 * 1_000_000
+"""How long upstream is not asked again for what it did not have: whoever waits for an image, or looks for a signature
+that nobody made, asks again and again. No longer, as a push upstream may come at any moment."""
+
+MAX_ABSENT: Final = 1_000
+"""References remembered so; past it all are forgotten."""
+
 CHECK_SECONDS: Final = 15
 """How long a pull of what is here waits for upstream's answer."""
 
@@ -123,6 +130,7 @@ class Fetching:
         self._clock = clock
         self._flights: dict[tuple[int, str, str], asyncio.Task[None]] = {}
         self._left_alone: dict[tuple[int, str, str], int] = {}
+        self._absent: dict[tuple[int, str, str], int] = {}
 
     async def ensure(self, caller: Caller, registry: Registry, repository: str, reference: str | Digest) -> float:
         """See that what a pull asks for is here, if it can be; to be called before each pull by tag or digest.
@@ -170,6 +178,8 @@ class Fetching:
         if catalog.repository_id(self._database, place.registry.id, place.repository) is None:
             keys = self._templates.keys(place.registry, place.repository, Occasion.PULL_THROUGH_CACHE)
             self._access.require(caller, place.registry, "ecr:CreateRepository", place.repository, keys=keys)
+        if self._clock() < self._absent.get((place.registry.id, place.repository, str(reference)), 0):
+            return
         try:
             await self._joined(place, str(reference), lambda: self._import(caller, place, reference))
         except TagHeld:
@@ -264,6 +274,7 @@ class Fetching:
                 root = await self._manifest(place, remote, reference)
             except RemoteError as error:
                 if error.code == "missing":
+                    self._note_absent(place, str(reference))
                     return  # then it is not here either, which the pull tells in its own words
                 raise
             await self._bring(self._act(caller, place), place, remote, root, reference)
@@ -275,6 +286,11 @@ class Fetching:
             raise UpstreamFailed(msg) from error
         finally:
             remote.close()
+
+    def _note_absent(self, place: _Place, reference: str) -> None:
+        if len(self._absent) >= MAX_ABSENT:
+            self._absent.clear()
+        self._absent[place.registry.id, place.repository, reference] = self._clock() + ABSENT_MICROSECONDS
 
     async def _bring(self, act: Act, place: _Place, remote: Remote, root: Manifest, reference: str | Digest) -> None:
         await self._database.write(lambda txn: self._made(txn, place, act))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid, ManifestNotFound, ParameterInvalid, ReferencedByIndex
@@ -14,7 +15,7 @@ from holdfast.registry.outgoing import note_deletion
 from holdfast.store import bindings, catalog, manifests, scans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from holdfast.registry.access import Access, Caller
     from holdfast.registry.ledger import Included, Places
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from holdfast.store.database import Database, Reader, Transaction
     from holdfast.store.manifests import Image, StoredManifest
     from holdfast.store.scans import Scan
+
+
+MANIFESTS_PER_STEP: Final = 2_000
+"""Looked at in one statement while a page is filled with images that have a tag, or have none. Where hardly any is
+such, a page is a look at the whole repository, and nobody shall wait for that."""
+
+_LAST_TAG: Final = "\x7f"
+"""Comes after every tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class ImagePages:
         self._access = access
         self._clock = clock
 
-    def list_ids(
+    async def list_ids(
         self,
         caller: Caller,
         registry: Registry,
@@ -82,10 +91,23 @@ class ImagePages:
         """List a digest with each of its tags, and untagged digests alone; those after (digest, tag)."""
         self._access.require(caller, registry, "ecr:ListImages", repository)
         found = require_repository(self._database, registry, repository)
-        rows = manifests.image_ids(self._database, found.id, tagged=tagged, status=status, after=after, limit=limit)
+        rows: list[tuple[str, str | None]] = []
+        async for until in self._steps(found, after[0], tagged=tagged):
+            rows += manifests.image_ids(
+                self._database,
+                found.id,
+                tagged=tagged,
+                status=status,
+                after=after,
+                until=until,
+                limit=limit - len(rows),
+            )
+            if until is None or len(rows) >= limit:
+                break
+            after = (until, _LAST_TAG)
         return [ImageId(digest, tag) for digest, tag in rows]
 
-    def describe_page(
+    async def describe_page(
         self,
         caller: Caller,
         registry: Registry,
@@ -99,8 +121,32 @@ class ImagePages:
         """Describe images by digest, those after one, at most `limit`."""
         self._access.require(caller, registry, "ecr:DescribeImages", repository)
         found = require_repository(self._database, registry, repository)
-        images = manifests.images(self._database, found.id, tagged=tagged, status=status, after=after, limit=limit)
+        images: list[Image] = []
+        async for until in self._steps(found, after, tagged=tagged):
+            images += manifests.images(
+                self._database,
+                found.id,
+                tagged=tagged,
+                status=status,
+                after=after,
+                until=until,
+                limit=limit - len(images),
+            )
+            if until is None or len(images) >= limit:
+                break
+            after = until
         return _with_tags(self._database, found, images)
+
+    async def _steps(self, found: Repository, after: str, *, tagged: bool | None) -> AsyncIterator[str | None]:
+        """Tell up to which digest to look next, and let others have the loop between; None: to the end."""
+        while tagged is not None:
+            until = manifests.end_of_step(self._database, found.id, after=after, rows=MANIFESTS_PER_STEP)
+            if until is None:
+                break
+            yield until
+            after = until
+            await asyncio.sleep(0)
+        yield None
 
     def describe(
         self, caller: Caller, registry: Registry, repository: str, image_ids: Sequence[ImageId]

@@ -100,15 +100,46 @@ _TAGGED = {
 }
 
 
-def images(
-    reader: Reader, identity: int, *, tagged: bool | None, status: str | None = None, after: str, limit: int
-) -> list[Image]:
-    """List manifests by digest, those after one, at most `limit`; `tagged` picks those with tags, or without."""
-    of_status, values = ("AND m.status = ?", (status,)) if status is not None else ("", ())
-    rows = reader.rows(
-        f"{_IMAGE} m WHERE repository_id = ? AND digest > ? {_TAGGED[tagged]} {of_status} ORDER BY digest LIMIT ?",
+def _of_status(status: str | None) -> tuple[str, str, tuple[str, ...]]:
+    """Return how to look for a status: the index to go by (what rests has one), a condition, its values."""
+    if status in {None, "ACTIVE"}:
+        return "", "AND m.status = ?" if status else "", (status,) if status else ()
+    return "INDEXED BY images_at_rest", "AND m.status <> 'ACTIVE' AND m.status = ?", (cast("str", status),)
+
+
+def end_of_step(reader: Reader, identity: int, *, after: str, rows: int) -> str | None:
+    """Find the digest that stands so many manifests after another, so that no statement looks at more of them."""
+    row = reader.row(
+        "SELECT digest FROM manifests WHERE repository_id = ? AND digest > ? ORDER BY digest LIMIT 1 OFFSET ?",
         identity,
         after,
+        rows - 1,
+    )
+    return cast("str", row[0]) if row else None
+
+
+def images(
+    reader: Reader,
+    identity: int,
+    *,
+    tagged: bool | None,
+    status: str | None = None,
+    after: str,
+    until: str | None = None,
+    limit: int,
+) -> list[Image]:
+    """List manifests by digest, at most `limit`; `tagged` picks those with tags, or without.
+
+    They are those after a digest, and up to another where `until` names one.
+    """
+    index, of_status, values = _of_status(status)
+    up_to, end = ("AND digest <= ?", (until,)) if until is not None else ("", ())
+    rows = reader.rows(
+        f"{_IMAGE} m {index} WHERE repository_id = ? AND digest > ? {up_to} {_TAGGED[tagged]} {of_status} "
+        "ORDER BY digest LIMIT ?",
+        identity,
+        after,
+        *end,
         *values,
         limit,
     )
@@ -122,19 +153,26 @@ def image_ids(
     tagged: bool | None,
     status: str | None = None,
     after: tuple[str, str],
+    until: str | None = None,
     limit: int,
 ) -> list[tuple[str, str | None]]:
-    """List (digest, tag), and (digest, None) for what has no tag, in this order, those after a pair."""
+    """List (digest, tag), and (digest, None) for what has no tag, in this order.
+
+    They are those after a pair, and up to a digest where `until` names one.
+    """
     digest, tag = after
     join = "JOIN" if tagged else "LEFT JOIN"
     untagged = "AND b.tag IS NULL" if tagged is False else ""
-    of_status, values = ("AND m.status = ?", (status,)) if status is not None else ("", ())
+    index, of_status, values = _of_status(status)
+    up_to, end = ("AND m.digest <= ?", (until,)) if until is not None else ("", ())
     rows = reader.rows(
-        f"SELECT m.digest, b.tag FROM manifests m {join} bindings b ON b.repository_id = m.repository_id "
-        f"AND b.digest = m.digest AND b.ended_at IS NULL WHERE m.repository_id = ? AND m.digest >= ? {untagged} "
-        f"{of_status} AND (m.digest > ? OR coalesce(b.tag, '') > ?) ORDER BY m.digest, b.tag LIMIT ?",
+        f"SELECT m.digest, b.tag FROM manifests m {index} {join} bindings b ON b.repository_id = m.repository_id "
+        "AND b.digest = m.digest AND b.ended_at IS NULL WHERE m.repository_id = ? AND m.digest >= ? "
+        f"{up_to} {untagged} {of_status} AND (m.digest > ? OR coalesce(b.tag, '') > ?) "
+        "ORDER BY m.digest, b.tag LIMIT ?",
         identity,
         digest,
+        *end,
         *values,
         digest,
         tag,

@@ -100,7 +100,7 @@ async def list_images(call: Call) -> Result:
     tagged, status = _filter(call)
     limit = call.limit()
     after = tuple(call.after() or ("", ""))
-    ids = call.use.pages.list_ids(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
+    ids = await call.use.pages.list_ids(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
     last = ids[limit - 1] if len(ids) > limit else None
     token = call.next_token([last.digest, last.tag or ""]) if last else None
     return {"imageIds": [image_id_of(one) for one in ids[:limit]], "nextToken": token}
@@ -118,7 +118,7 @@ async def describe_images(call: Call) -> Result:
         return {"imageDetails": [where | _detail(one) for one in found]}
     tagged, status = _filter(call)
     limit, after = call.limit(), call.after() or ""
-    page = call.use.pages.describe_page(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
+    page = await call.use.pages.describe_page(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
     token = call.next_token(page[limit - 1].image.digest) if len(page) > limit else None
     where = where_of(call)
     return {"imageDetails": [where | _detail(one) for one in page[:limit]], "nextToken": token}
