@@ -170,7 +170,8 @@ def test_a_filtered_page_is_full_however_few_images_are_looked_at_in_one_step(
     """Images that have a tag, or have none, are looked for in steps; where they stand makes no difference."""
     monkeypatch.setattr(image_pages, "MANIFESTS_PER_STEP", step)
     ecr.create_repository(repositoryName=repository)
-    tagged, untagged = [], []
+    tagged: list[str] = []
+    untagged: list[str] = []
     for number in range(9):
         pushed = image()
         assert push(client, repository, pushed.digest if number % 3 else f"v{number}", pushed).status == 201

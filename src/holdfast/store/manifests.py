@@ -104,7 +104,7 @@ def _of_status(status: str | None) -> tuple[str, str, tuple[str, ...]]:
     """Return how to look for a status: the index to go by (what rests has one), a condition, its values."""
     if status in {None, "ACTIVE"}:
         return "", "AND m.status = ?" if status else "", (status,) if status else ()
-    return "INDEXED BY images_at_rest", "AND m.status <> 'ACTIVE' AND m.status = ?", (cast("str", status),)
+    return "INDEXED BY images_at_rest", "AND m.status <> 'ACTIVE' AND m.status = ?", (status,)
 
 
 def end_of_step(reader: Reader, identity: int, *, after: str, rows: int) -> str | None:
