@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.finding import Severity
-from holdfast.pin import consumers
+from holdfast.pin import consumers, pushers
 from holdfast.pin.case import LintRule, severities
 
 if TYPE_CHECKING:
@@ -102,6 +102,69 @@ RULES: Final[tuple[LintRule, ...]] = (
         severities(HIGH, HIGH, MEDIUM),
         consumers.wrong_platform,
         asks_registries=True,
+    ),
+    LintRule(
+        "push-reused-tag",
+        "A pipeline pushes a tag that is the same on every run",
+        "What the tag names changes under everybody who uses it; where tags hold, the second run is refused.",
+        "Push a tag of the commit, and keep what is deployed in a file: docs/retire-latest.md.",
+        severities(HIGH, HIGH, LOW),
+        pushers.reused_tag,
+        paths=pushers.PIPELINES,
+    ),
+    LintRule(
+        "push-makes-mutable",
+        "A script makes the tags of a repository movable",
+        "Whoever may run it may replace what every tag of the repository names; a hold with a switch is none.",
+        "Remove the call. What has to move belongs under an exclusion filter, or in a file.",
+        severities(CRITICAL, HIGH, MEDIUM),
+        pushers.made_mutable,
+        paths=pushers.PIPELINES,
+    ),
+    LintRule(
+        "push-after-delete",
+        "A pipeline deletes an image and pushes the same tag again",
+        "It moves the tag under a repository that would not let it; between the two, whoever pulls finds nothing.",
+        "Push a tag of the commit instead, and leave old images to a lifecycle policy.",
+        severities(CRITICAL, HIGH, MEDIUM),
+        pushers.deleted_first,
+        paths=pushers.PIPELINES,
+    ),
+    LintRule(
+        "push-cache-tag",
+        "A build cache is pushed under one tag",
+        "Where tags hold, the second export is refused and every build is slow, or fails.",
+        "Keep caches in a repository of their own that stays mutable, or under a tag that an exclusion filter names.",
+        severities(LOW, LOW, NOTE),
+        pushers.cache_tag,
+        paths=pushers.PIPELINES,
+    ),
+    LintRule(
+        "push-signature-tag",
+        "Signatures are kept under tags",
+        "Signing the same image again moves the tag sha256-...; where tags hold, the second signature is refused.",
+        "Sign once per image, or keep signatures as referrers (cosign: --registry-referrers-mode oci-1-1).",
+        severities(NOTE, NOTE, NOTE),
+        pushers.signature_tag,
+        paths=pushers.PIPELINES,
+    ),
+    LintRule(
+        "repository-mutable",
+        "A repository is created whose tags may move",
+        "Whoever may push may replace what a tag names, and nothing shows it; a default nobody chose is enough.",
+        "Say IMMUTABLE where it is created; first let its pipelines push unique tags (push-reused-tag).",
+        severities(HIGH, HIGH, MEDIUM),
+        pushers.mutable_repository,
+        paths=pushers.CREATORS,
+    ),
+    LintRule(
+        "repository-exclusion",
+        "A repository holds its tags, but for some",
+        "Tags that an exclusion filter names move like any others; scanners that read only the mode do not see it.",
+        "Keep filters to caches and signatures, each as narrow as it can be.",
+        severities(LOW, LOW, NOTE),
+        pushers.partly_held,
+        paths=pushers.CREATORS,
     ),
     UNREADABLE,
     NO_REASON,

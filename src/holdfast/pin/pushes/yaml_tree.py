@@ -193,3 +193,8 @@ def passage(node: Node | None, text: str) -> Passage:
             cursor = found + len(body)
         at += len(line) + 1
     return Passage(value, tuple(pieces), start)
+
+
+def keys(node: Node | None) -> list[Node]:
+    """Return the keys of a mapping as nodes, for their places."""
+    return [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
