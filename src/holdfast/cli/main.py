@@ -28,7 +28,7 @@ SECTIONS: Final = {
     "Vulnerabilities": ("scan",),
     "Code that names images": ("lint", "pin"),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
-    "Governance": ("inventory", "findings", "guard"),
+    "Governance": ("inventory", "plan", "flip", "undo", "findings", "guard"),
     "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
@@ -74,6 +74,9 @@ PLACES: Final = {
     "org": "holdfast.cli.organization:org",
     "guardrail": "holdfast.cli.organization:guardrail",
     "quota": "holdfast.cli.quota:quota",
+    "plan": "holdfast.cli.plan:plan",
+    "flip": "holdfast.cli.flip:flip",
+    "undo": "holdfast.cli.flip:undo",
     "findings": "holdfast.cli.findings:findings",
     "guard": "holdfast.cli.guard:guard",
 }

@@ -10,6 +10,7 @@ is read back is then as the plan has it, and the other's change is lost; the win
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -32,7 +33,7 @@ READ_BACKS: Final = (0.0, 0.2, 0.5, 1.0, 2.0)
 """Seconds before each reading after a call: AWS may be a moment late."""
 
 _ABSENT: Final = frozenset({"RepositoryNotFoundException", "TemplateNotFoundException"})
-_RULES: Final = ("service control policy", "resource control policy")
+_RULE: Final = re.compile(r"(explicit deny in an?|because no) (service|resource) control policy")
 
 
 class Registries(Protocol):
@@ -269,7 +270,7 @@ class Flipper:
 
 def _trouble(step: Step, error: Exception) -> Trouble:
     if isinstance(error, APIError):
-        refused = any(rule in error.message for rule in _RULES)
+        refused = _RULE.search(error.message) is not None
         return Trouble(step, error.code, error.message or error.code, refused)
     return Trouble(step, type(error).__name__, str(error))
 
