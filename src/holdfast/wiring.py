@@ -457,8 +457,7 @@ class Holdfast:
     async def _collect(self) -> None:
         while True:
             try:
-                if (swept := await self._sweep_once()) > 0:
-                    _LOGGER.warning("deleted %d files of blobs that no row names", swept)
+                await self._sweep_once()
                 collected = await self.upkeep.collect()
             except ReadOnly:
                 pass  # nothing is removed either
@@ -471,12 +470,12 @@ class Holdfast:
             if self._is_settled:
                 self._settle()
 
-    async def _sweep_once(self) -> int:
-        if self._swept:
-            return 0
-        swept = await self.upkeep.sweep_files()
-        self._swept = True
-        return swept
+    async def _sweep_once(self) -> None:
+        """Sweep the files of blobs once a start; what a backup held up is done with the next collection."""
+        swept = None if self._swept else await self.upkeep.sweep_files()
+        self._swept = self._swept or swept is not None
+        if swept:
+            _LOGGER.warning("deleted %d files of blobs that no row names", swept)
 
     def _settle(self) -> None:
         """Note that nothing that was written so far is in doubt."""

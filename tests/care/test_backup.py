@@ -168,6 +168,32 @@ def test_nothing_that_a_snapshot_names_is_missing_while_pushes_and_collections_g
         assert done.report.findings == []
 
 
+def test_a_push_and_a_collection_at_each_stage_of_a_backup_leave_it_whole(tmp_path: Path) -> None:
+    """As the storm above, in the orders that matter and that it may miss."""
+    data, clock = tmp_path / "data", Clock()
+    with running(settings(data, create_on_push="MUTABLE"), clock=clock) as up:
+        client = up.client()
+        goes = image(b"goes while it is copied")
+        push(client, "t/a", "goes", goes)
+        assert client("DELETE", f"/v2/t/a/manifests/{goes.digest}").status == 202
+        clock.ahead_seconds += 40 * 86_400
+        seen: list[str] = []
+
+        def meanwhile(stage: str, _done: int, _total: int) -> None:
+            if stage not in seen:
+                seen.append(stage)
+                push(client, "t/a", f"new-{len(seen)}", image())
+                asyncio.run_coroutine_threadsafe(up.holdfast.upkeep.collect(), up.loop).result(30)
+
+        taken = care.backup(data, tmp_path / "kept", watch=meanwhile)
+    assert {"database pages", "blobs"} <= set(seen)
+    assert taken.damaged == []
+    done = care.restore(tmp_path / "kept", tmp_path / "new")
+    assert done.damaged == []
+    assert done.report is not None
+    assert done.report.findings == []
+
+
 def test_no_file_is_deleted_while_a_backup_has_the_collection(tmp_path: Path) -> None:
     clock = Clock()
     with running(settings(tmp_path, create_on_push="MUTABLE"), clock=clock) as up:

@@ -109,7 +109,7 @@ def test_one_damaged_blob_leaves_the_others_alone(data: Path) -> None:
         assert up.client()("GET", "/v2/t/a/manifests/v1").body == PUSHED.manifest
 
 
-def sweep(up: RunningServer) -> int:
+def sweep(up: RunningServer) -> int | None:
     return asyncio.run_coroutine_threadsafe(up.holdfast.upkeep.sweep_files(), up.loop).result(10)
 
 

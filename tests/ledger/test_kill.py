@@ -75,6 +75,7 @@ def test_no_entry_is_lost_and_none_is_there_twice(tmp_path: Path, plan: str) -> 
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(30) == -9
+    assert care.fsck(data).findings == [], "what was published is there, whole, at any moment"
     with running(settings(data)) as up:
         client = up.client()
         assert put(client, "t/app", "after", pushed).status == 201

@@ -21,7 +21,7 @@ from torture.part import NotHere, Part, Round, Tally, memory_folder
 from torture.parts import PARTS
 
 STUCK_SECONDS = 1_200
-"""A round that takes longer is stuck: its threads are shown and the run ends red."""
+"""A round that shows no sign of life for so long is stuck: its threads are shown and the run ends red."""
 
 
 @dataclass
@@ -62,9 +62,9 @@ def main() -> int:
 
 def _one(part: Part, seed: int, score: Score, began: float, *, short: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="holdfast-torture-", dir=memory_folder()))
-    given = Round(seed, folder, long=not short)
+    given = Round(seed, folder, long=not short, alive=_watched)
     at = time.monotonic()
-    faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
+    _watched()
     try:
         part.run(given)
     except NotHere as reason:
@@ -85,6 +85,11 @@ def _one(part: Part, seed: int, score: Score, began: float, *, short: bool) -> N
     minutes, seconds = divmod(int(time.monotonic() - began), 60)
     done = f"{given.tally.runs} runs, {given.tally.operations} operations, {given.tally.kills} harms"
     print(f"[{minutes:3}:{seconds:02}] {part.name:11} seed {seed}: {done}, {took:.1f} s, {score.told()}", flush=True)
+
+
+def _watched() -> None:
+    """Begin anew to wait for the next sign of life."""
+    faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
 
 
 def _tell(parts: list[Part], scores: dict[str, Score], seconds: float, *, as_json: bool) -> None:

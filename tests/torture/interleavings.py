@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.store import failpoints
 from holdfast.wiring import microseconds_now
-from images import push_blob
+from images import push_blob, sha256
 from running import RunningServer, running, settings
 from torture.inspect_data import inspect
 from torture.model import Violation
@@ -119,6 +119,21 @@ def _two_pushes_of_one_content(scene: _Scene) -> None:
         raise Violation(msg)
 
 
+def _swept_before_its_row_is_there(scene: _Scene) -> None:
+    """A file whose row is about to be written is nobody's left-over."""
+    push_blob(scene.client, "t/a", b"makes the repository")
+    client = scene.server.client()
+    with _held_at("blob.after-folder-sync") as (came, go):
+        pushing = threading.Thread(target=push_blob, args=(client, "t/a", CONTENT))
+        pushing.start()
+        _require(came)
+        upkeep = scene.server.holdfast.upkeep
+        asyncio.run_coroutine_threadsafe(upkeep.sweep_files(), scene.server.loop).result(WAIT_SECONDS)
+        go.set()
+        pushing.join()
+    scene.require(sha256(CONTENT))
+
+
 def _not_answered_before(name: str) -> Callable[[_Scene], None]:
     """Nobody may hear of a push while what makes it durable is still to come."""
 
@@ -150,6 +165,7 @@ SCENES: tuple[Callable[[_Scene], None], ...] = (
     _pushed_while_its_old_file_is_removed,
     _told_of_while_the_collection_waits,
     _two_pushes_of_one_content,
+    _swept_before_its_row_is_there,
 )
 
 

@@ -37,6 +37,8 @@ class Round:
     folder: Path
     long: bool
     tally: Tally = field(default_factory=Tally)
+    alive: Callable[[], object] = lambda: None
+    """Called by a part of many long steps at each of them: a round that shows no sign of life counts as stuck."""
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 - reproducible, not secret

@@ -166,11 +166,12 @@ class Upkeep:
             done.sessions = self._uploads.left_behind()
         return done
 
-    async def sweep_files(self) -> int:
+    async def sweep_files(self) -> int | None:
         """Delete files of blobs that no row names, as a crash between the two leaves; return how many. Once a start.
 
-        Where more files are without a row than with one, or very many, it is not a crash that left them but a database
-        that is not theirs: nothing is deleted then, and the log says so.
+        None while a backup has the collection: nothing was deleted, and it has to be done later. Where more files are
+        without a row than with one, or very many, it is not a crash that left them but a database that is not theirs:
+        nothing is deleted then, and the log says so.
         """
         self._gate.require_open()
         orphans = [
@@ -187,7 +188,7 @@ class Upkeep:
         with self._deleting() as may:
             for digest, generation in orphans if may else ():
                 await self._store.delete(digest, generation)
-            return len(orphans) if may else 0
+            return len(orphans) if may else None
 
     async def reap(self) -> None:
         """Delete the files that are doomed; what a crash or a backup left undone is done at the next call."""
