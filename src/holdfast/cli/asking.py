@@ -22,7 +22,7 @@ from holdfast.pin.consumers import consumed
 from holdfast.pin.knowledge import Child, Known, Trouble, digest_name, tag_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from holdfast.client.resolving import Answer
     from holdfast.pin.case import Case
@@ -88,7 +88,7 @@ def learn(cases: Iterable[Case], resolver: Resolver, *, closely: bool = False) -
         name = tag_name(image)
         deep = closely or image.digest is not None or (name in tags and tags[name].closely)
         tags[name] = Question(image.registry, image.repository, image.tag or "latest", deep)
-    knowledge = _asked(tags, resolver, "asking registries for tags")
+    knowledge = asked(tags, resolver, "asking registries for tags")
     digests: dict[str, Question] = {}
     for _, image in read:
         if image.digest is None:
@@ -98,7 +98,7 @@ def learn(cases: Iterable[Case], resolver: Resolver, *, closely: bool = False) -
             knowledge[digest_name(image)] = _settled(told, image)
         elif told is None or told.trouble is not Trouble.RATE_LIMITED:
             digests[digest_name(image)] = Question(image.registry, image.repository, image.digest, closely=True)
-    return knowledge | _asked(digests, resolver, "asking registries for digests")
+    return knowledge | asked(digests, resolver, "asking registries for digests")
 
 
 def _settles(told: Known, image: ImageReference) -> bool:
@@ -112,7 +112,8 @@ def _settled(told: Known, image: ImageReference) -> Known:
     return Known(image.digest, platform=platform)
 
 
-def _asked(questions: dict[str, Question], resolver: Resolver, what: str) -> dict[str, Known]:
+def asked(questions: Mapping[str, Question], resolver: Resolver, what: str) -> dict[str, Known]:
+    """Ask each question once; `what` is shown while it lasts."""
     if not questions:
         return {}
     with counting(what, len(questions)) as advance:
