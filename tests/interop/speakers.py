@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -75,7 +76,7 @@ class AwsCommand:
 
     def _said(self, name: str, value: Any) -> str:
         if isinstance(value, bytes) or name == "imageManifest":
-            file = self._bench.folder / f"{name}.parameter"
+            file = self._bench.folder / f"{name}-{uuid.uuid4().hex}.parameter"
             file.write_bytes(value if isinstance(value, bytes) else str(value).encode())
             return f"{'fileb' if isinstance(value, bytes) else 'file'}://{file}"
         return value if isinstance(value, str) else json.dumps(value)
