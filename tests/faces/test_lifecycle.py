@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from holdfast.core.errors import StorageFull
+from holdfast.registry.lifecycle_plans import Planner
 from images import image, index, push, push_parts, put
 from json_api import Clock, Refusal, allow, client_of, ids, person, policy, refusal
 from running import ACCOUNT, RunningServer, on_loop, running, settings
@@ -194,6 +196,35 @@ def test_a_preview_is_told_by_pages_filters_and_images_with_the_sums(ecr: Any, c
     assert told["summary"]["expiringImageTotalCount"] == 2
     untagged = ecr.get_lifecycle_policy_preview(repositoryName=repository, filter={"tagStatus": "UNTAGGED"})
     assert untagged["previewResults"] == []
+    for named, digests_told in (
+        ([{"imageTag": "a1", "imageDigest": old.digest}], [old.digest]),
+        ([{"imageTag": "a2", "imageDigest": old.digest}], []),
+        ([{"imageTag": "none"}, {"imageDigest": old.digest}, {"imageTag": "a3"}], [old.digest]),
+    ):
+        told = ecr.get_lifecycle_policy_preview(repositoryName=repository, imageIds=named)
+        assert [one["imageDigest"] for one in told["previewResults"]] == digests_told
+
+
+def test_a_repository_has_one_preview_at_a_time(
+    ecr: Any, client: Client, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed(client, repository, "v1", "v2")
+    go, plan = threading.Event(), Planner.plan
+
+    async def waiting(self: Planner, *given: Any, **more: Any) -> Any:
+        await asyncio.to_thread(go.wait, PATIENCE_SECONDS)
+        return await plan(self, *given, **more)
+
+    monkeypatch.setattr(Planner, "plan", waiting)
+    started = ecr.start_lifecycle_policy_preview(repositoryName=repository, lifecyclePolicyText=KEEP_ONE)
+    assert started["status"] == "IN_PROGRESS"
+    told = ecr.get_lifecycle_policy_preview(repositoryName=repository)
+    assert (told["status"], told["previewResults"]) == ("IN_PROGRESS", [])
+    again = refusal(ecr.start_lifecycle_policy_preview, repositoryName=repository, lifecyclePolicyText=KEEP_ONE)
+    assert again.code == "LifecyclePolicyPreviewInProgressException"
+    go.set()
+    waited(lambda: ecr.get_lifecycle_policy_preview(repositoryName=repository))
+    assert len(previewed(ecr, repository, KEEP_ONE)) == 1
 
 
 def test_every_image_is_told_with_its_reason(ecr: Any, holdfast: Any, client: Client, repository: str) -> None:
