@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import images
+import scan_reports
 from forged_ledger import SIGNER, Writer, many, publish
 
 if TYPE_CHECKING:
@@ -54,6 +55,26 @@ def test_a_story_tells_who_tried_what_and_what_would_have_changed(
     assert "Entrypoint: /app -> /bin/sh -c curl" in text
     everything = holdfast("investigate", repository, "--json").json()
     assert [one["tag"] for one in everything["events"]] == [None, "v1", "v2", "v1", None]
+
+
+def test_a_move_is_told_with_what_it_changed_and_the_packages_that_scans_name(
+    holdfast: Commands, repository: str, client: Client, tmp_path: Path
+) -> None:
+    holdfast("repo", "create", repository, "--mutability", "MUTABLE")
+    old, new = configured(Cmd=["one"]), configured(Cmd=["two"])
+    for pushed, version in ((old, "3.0.1"), (new, "3.0.0")):
+        assert images.push(client, repository, "v1", pushed).status == 201
+        report = tmp_path / f"{version}.json"
+        found = [*scan_reports.FINDINGS[1:], ("CVE-2026-0009", "HIGH", 8.0, "openssl", version, "")]
+        report.write_bytes(scan_reports.trivy(pushed.digest, found))
+        assert holdfast("scan", "load", f"{repository}@{pushed.digest}", str(report)).code == 0
+    [moved] = holdfast("investigate", f"{repository}:v1", "--json").json()["attempts"]
+    assert (moved["kind"], moved["stays"], moved["pushed"]) == ("tag-moved", old.digest, new.digest)
+    changed = {one["what"]: (one["before"], one["after"]) for one in moved["differences"]}
+    assert changed["Cmd"] == (["one"], ["two"])
+    assert changed["package with findings openssl"] == ("3.0.1", "3.0.0")
+    assert "package with findings zlib" not in changed
+    assert f"What was pushed to v1 when it moved, {new.digest}" in holdfast("investigate", f"{repository}:v1").out
 
 
 def test_nothing_is_told_of_a_repository_that_is_not_there(holdfast: Commands, repository: str) -> None:

@@ -68,6 +68,29 @@ def test_an_entry_has_one_form(content: bytes) -> None:
         entry.read(content)
 
 
+@given(
+    value=JSON | FACTS.map(lambda facts: json.loads(entry.write(made(**facts)).content)),
+    ascii_alone=st.booleans(),
+    put_in=st.sampled_from(["", " ", "\\u0041", "1e2", "-0", "9007199254740992", '"a":1,"a":1', "[" * 65, "NaN", "é"]),
+    at=st.integers(0, 200),
+)
+def test_the_quick_way_takes_nothing_that_the_strict_one_refuses(
+    *, value: object, ascii_alone: bool, put_in: str, at: int
+) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_alone, sort_keys=True, separators=(",", ":"))
+    content = (text[:at] + put_in + text[at:]).encode("utf-8", "surrogatepass")
+    read = entry._read_plainly(content)
+    if read is not None:
+        assert read == entry._read_strictly(content)
+
+
+def test_the_quick_way_takes_what_nearly_all_entries_are() -> None:
+    content = entry.write(made(at=1_700_000_000_000_000, before=None, held=True, digest="sha256:" + "a" * 64)).content
+    assert entry._read_plainly(content) == entry._read_strictly(content)
+    for other in ('{"a":1,"a":1}', '{"a":01}', '{"a":-0}', '{"a":1.5}', '{"b":1,"a":1}', '{"a":9007199254740992}'):
+        assert entry._read_plainly(other.encode()) is None
+
+
 @given(st.binary(max_size=100))
 def test_the_parser_raises_only_its_own_error(content: bytes) -> None:
     with pytest.raises(EntryInvalid):

@@ -16,12 +16,15 @@ from holdfast.client.api import APIError
 from holdfast.client.transport import RegistryError
 from holdfast.core import story
 from holdfast.core.digest import Digest
-from holdfast.core.image_difference import config_digest, differences
+from holdfast.core.image_difference import config_digest, differences, package_differences
 from holdfast.core.story import Event
 
 _MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
 _COMPARED: Final = 5
-"""So many different attempts, the newest, are compared with what the tag names."""
+"""So many different attempts and moves, the newest, are compared with what the tag named."""
+
+_REPLACES: Final = {"tag-refused": ("pushed", "digest"), "tag-moved": ("digest", "before")}
+"""Kind of an entry -> what it calls the image that was to come, and the one that stood."""
 
 
 @click.command(
@@ -34,8 +37,9 @@ _COMPARED: Final = 5
 def investigate(at: Connection, out: Output, what: tuple[str, str | None]) -> None:
     """Tell in plain words what happened to a tag, or to a repository: every act, every refused attempt, the settings.
 
-    Each refused attempt left its manifest in the registry; it is compared with what the tag names: layers, entry point,
-    environment. An image that was pulled says when last.
+    What was pushed and refused is kept in the registry, and is compared with what the tag names: layers, entry point,
+    environment, and packages as far as scans of both name them. So are the two images of a move. An image that was
+    pulled says when last.
     """
     repository, tag = what
     entries = list(at.api.pages("holdfast", "list_entries", "entries", repositoryName=repository))
@@ -55,7 +59,8 @@ def investigate(at: Connection, out: Output, what: tuple[str, str | None]) -> No
     sentences = [f"The story of {name}, {len(events)} events:"]
     sentences += [f"  {moment_of(one.at)}  {story.sentence(one)}" for one in events]
     for one in attempts:
-        sentences += ["", f"What was pushed to {one['tag']} and refused, {one['pushed']}, beside {one['stays']}:"]
+        how = "and refused, {}, beside {}" if one["kind"] == "tag-refused" else "when it moved, {}, beside {}"
+        sentences += ["", f"What was pushed to {one['tag']} {how.format(one['pushed'], one['stays'])}:"]
         sentences += [f"  {line}" for line in one["sentences"]]
     sentences += ["", *(f"{one['digest']} was last pulled {one['last_pulled']}." for one in pulls)] if pulls else []
     if not pulls:
@@ -69,23 +74,34 @@ def _event(entry: dict[str, Any]) -> Event:
 
 
 def _newest(events: list[Event]) -> list[Event]:
-    """Return the newest attempts, each pair of digests once."""
-    found: dict[tuple[str | None, str], Event] = {}
+    """Return the newest attempts and moves, each pair of digests once."""
+    found: dict[tuple[str | None, str, str], Event] = {}
     for one in reversed(events):
-        if one.kind == "tag-refused" and one.facts.get("pushed"):
-            found.setdefault((one.tag, one.facts["pushed"]), one)
+        if one.kind in _REPLACES:
+            pushed, stood = (one.facts.get(name) for name in _REPLACES[one.kind])
+            found.setdefault((one.tag, str(pushed), str(stood)), one)
     return list(found.values())[:_COMPARED]
 
 
 def _attempt(at: Connection, repository: str, event: Event) -> dict[str, Any]:
-    pushed, stays = str(event.facts["pushed"]), event.facts.get("digest")
-    document: dict[str, Any] = {"tag": event.tag, "pushed": pushed, "stays": stays, "kept": False, "differences": []}
-    attempted = _image(at, repository, pushed)
+    pushed, stays = (event.facts.get(name) for name in _REPLACES[event.kind])
+    document: dict[str, Any] = {
+        "kind": event.kind,
+        "tag": event.tag,
+        "pushed": pushed,
+        "stays": stays,
+        "kept": False,
+        "differences": [],
+    }
+    attempted = _image(at, repository, str(pushed))
     standing = _image(at, repository, str(stays)) if stays else None
     if attempted is None or standing is None:
         missing = pushed if attempted is None else stays
         return {**document, "sentences": [f"{missing} is not in the registry any more, so they cannot be compared."]}
     found = differences(standing[0], attempted[0], standing[1], attempted[1])
+    scans = _scan(at, repository, str(stays)), _scan(at, repository, str(pushed))
+    if None not in scans:
+        found += package_differences(*scans)
     return {
         **document,
         "kept": True,
@@ -108,6 +124,21 @@ def _image(at: Connection, repository: str, digest: str) -> tuple[Any, Any] | No
         return manifest, json.loads(sink.getvalue() or b"null")
     except ValueError:
         return manifest, None
+
+
+def _scan(at: Connection, repository: str, digest: str) -> dict[str, Any] | None:
+    """Return what the last scan of an image found; None when there was none."""
+    found: dict[str, Any] = {"findings": []}
+    asked: dict[str, Any] = {"repositoryName": repository, "imageId": {"imageDigest": digest}}
+    try:
+        while True:
+            page = at.api.ecr("describe_image_scan_findings", **asked)
+            found["findings"] += page["imageScanFindings"].get("findings", [])
+            if not page.get("nextToken"):
+                return found
+            asked["nextToken"] = page["nextToken"]
+    except (APIError, KeyError):
+        return None
 
 
 def _pulls(at: Connection, repository: str, tag: str | None) -> list[dict[str, Any]]:

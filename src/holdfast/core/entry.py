@@ -32,7 +32,6 @@ from holdfast.core.tiles import MAX_ENTRY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import UnionType
 
 VERSION: Final = 1
 OWN_MEMBERS: Final = frozenset({"v", "kind", "registry", "repository", "tag", "number", "previous"})
@@ -100,14 +99,9 @@ def write(entry: Entry) -> Leaf:
 
 def read(content: bytes) -> Entry:
     """Read an entry; raises EntryInvalid for anything but the canonical form of one."""
-    try:
-        members = strict_json.parse(content)
-    except strict_json.StrictJSONError as error:
-        msg = f"not an entry: {error}"
-        raise EntryInvalid(msg) from None
-    if not isinstance(members, dict) or canonical(members) != content:
-        msg = "an entry is one JSON object in canonical form"
-        raise EntryInvalid(msg)
+    members = _read_plainly(content)
+    if members is None:
+        members = _read_strictly(content)
     if members.get("v") != VERSION:
         msg = f"an entry of version {members.get('v')!r}; this program knows {VERSION}"
         raise EntryInvalid(msg)
@@ -118,6 +112,54 @@ def read(content: bytes) -> Entry:
             msg = f"the member {name} of an entry is missing or of the wrong type"
             raise EntryInvalid(msg)
     return Entry(own["kind"], own["registry"], own["repository"], own["tag"], own["number"], own["previous"], members)
+
+
+def _read_strictly(content: bytes) -> dict[str, Any]:
+    try:
+        members = strict_json.parse(content)
+    except strict_json.StrictJSONError as error:
+        msg = f"not an entry: {error}"
+        raise EntryInvalid(msg) from None
+    if not isinstance(members, dict) or canonical(members) != content:
+        msg = "an entry is one JSON object in canonical form"
+        raise EntryInvalid(msg)
+    return members
+
+
+def _read_plainly(content: bytes) -> dict[str, Any] | None:
+    """Read what the standard library reads and writes again as the very same bytes; None for what it cannot judge.
+
+    An auditor reads a million entries, and this takes a third of the time. Of ASCII without escapes by number, of whole
+    numbers that are exact, and of few brackets, the bytes that the encoder writes are the canonical form: no name can
+    stand twice, since it would be written once. A test compares this with the strict way.
+    """
+    if not content.isascii() or b"\\u" in content or content.count(b"{") + content.count(b"[") > strict_json.MAX_DEPTH:
+        return None
+    text = content.decode("ascii")
+    try:
+        members = _PLAIN_DECODER.decode(text)
+        if type(members) is not dict or _PLAIN_ENCODER.encode(members) != text:
+            return None
+    except (ValueError, RecursionError):
+        return None
+    return members
+
+
+def _exact(text: str) -> int:
+    number = int(text)
+    if not -_MAX_EXACT < number < _MAX_EXACT:
+        raise ValueError
+    return number
+
+
+def _not_plain(_: str) -> None:
+    raise ValueError
+
+
+_PLAIN_DECODER: Final = json.JSONDecoder(parse_int=_exact, parse_float=_not_plain, parse_constant=_not_plain)
+_PLAIN_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=False
+)
 
 
 def canonical(value: object) -> bytes:
@@ -163,12 +205,12 @@ def _put_aside(members: dict[str, Any], facts: Mapping[str, Any], documents: dic
     members[name] = {"sha256": digest, "bytes": len(document)}
 
 
-_FORM: Final[tuple[tuple[str, type | UnionType, bool], ...]] = (
+_FORM: Final[tuple[tuple[str, type | tuple[type, ...], bool], ...]] = (
     ("kind", str, True),
     ("registry", str, True),
     ("repository", str, False),
     ("tag", str, False),
     ("number", int, True),
-    ("previous", str | None, True),
+    ("previous", (str, type(None)), True),
 )
 """Member -> its type, and whether it must be there."""

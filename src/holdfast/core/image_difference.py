@@ -49,6 +49,14 @@ def differences(before: Any, after: Any, config_before: Any = None, config_after
     return found + _mapped("environment", _environment(ran), _environment(runs))
 
 
+def package_differences(before: Any, after: Any) -> list[Difference]:  # noqa: ANN401 - JSON
+    """Compare the packages that two reports of a scanner name: those with findings, for it does not tell the others.
+
+    Each is `imageScanFindings` of ECR's DescribeImageScanFindings.
+    """
+    return _mapped("package with findings", _packages(before), _packages(after))
+
+
 def config_digest(manifest: Any) -> str | None:  # noqa: ANN401 - JSON
     """Return where the configuration of an image is."""
     digest = _object(_object(manifest).get("config")).get("digest")
@@ -77,6 +85,17 @@ def _environment(config: dict[str, Any]) -> dict[str, str]:
     listed = config.get("Env")
     pairs = [str(one).partition("=") for one in _items(listed)]
     return {name: value for name, _, value in pairs}
+
+
+def _packages(report: Any) -> dict[str, str]:  # noqa: ANN401 - JSON
+    found: dict[str, set[str]] = {}
+    for one in _items(_object(report).get("findings")):
+        told = {
+            str(_object(pair).get("key")): str(_object(pair).get("value")) for pair in _items(one.get("attributes"))
+        }
+        if "package_name" in told:
+            found.setdefault(told["package_name"], set()).add(told.get("package_version", "of no version"))
+    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
 
 
 def _single(what: str, before: Any, after: Any) -> list[Difference]:  # noqa: ANN401 - JSON

@@ -143,14 +143,15 @@ class Replay:
     def _named(self, index: int, entry: Entry) -> None:
         past, tag, facts = self._open(entry), _tag(entry), entry.facts
         settings = _in_force(past)
-        digest, before = str(Digest.parse(facts["digest"])), past.live.get(tag)
+        wanted, before = Digest.parse(facts["digest"]), past.live.get(tag)
+        digest = str(wanted)
         if facts["before"] != (before.digest if before else None):
             stood = before.digest if before else "nothing"
             self._find(
                 "history-broken", f"it says the tag named {facts['before']} before; it named {stood}", index, entry
             )
         appends = facts["rule"] == Rule.APPEND_ONLY and mutability.is_signature_tag(tag)
-        decision = self._decide(past, tag, digest, appends=appends)
+        decision = self._decide(past, tag, wanted, appends=appends)
         if decision.action is Action.REFUSE:
             was = before.digest if before else past.tombstones.get(tag)
             message = f"the tag was held at {was} and came to name {digest}: {decision.reason}"
@@ -210,16 +211,16 @@ class Replay:
         stood = bound.digest if bound else past.tombstones.get(tag)
         if facts["digest"] != stood:
             self._find("history-broken", f"it says the tag stays at {facts['digest']}; it was at {stood}", index, entry)
-        if self._decide(past, tag, facts["pushed"], appends=False).action is not Action.REFUSE:
+        if self._decide(past, tag, Digest.parse(facts["pushed"]), appends=False).action is not Action.REFUSE:
             self._find("not-by-the-rule", "the push was refused, and the rule allows it", index, entry)
 
-    def _decide(self, past: RepositoryPast, tag: str, digest: str, *, appends: bool) -> mutability.Decision:
+    def _decide(self, past: RepositoryPast, tag: str, digest: Digest, *, appends: bool) -> mutability.Decision:
         bound = past.live.get(tag)
         waiting = past.tombstones.get(tag) if self.holds_deleted.get(past.registry, True) else None
         return mutability.decide(
             _in_force(past),
             tag,
-            Digest.parse(digest),
+            digest,
             bound=Digest.parse(bound.digest) if bound else None,
             tombstone=Digest.parse(waiting) if waiting else None,
             appends=appends,
