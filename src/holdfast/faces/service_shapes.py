@@ -352,11 +352,12 @@ class StructureShape(Shape):
             raise _not_renderable(path, value, "a structure")
         prefix = f"{path}." if path else ""
         result: dict[str, Any] = {}
+        members = self.members
         for name, item in value.items():
-            shape = self.members.get(name)
+            shape = members.get(name)
             if shape is None:
                 raise TypeError(f"the model has no {prefix}{name}")
-            if type(item) is str and type(shape) is StringShape and not shape.enum:
+            if type(item) is str and type(shape) is StringShape and (not shape.enum or item in shape.enum):
                 result[name] = item  # as StringShape would say, without a call and a path for each
             elif item is not None:
                 result[name] = shape.render(item, prefix + name)

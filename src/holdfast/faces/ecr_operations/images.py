@@ -115,13 +115,13 @@ async def describe_images(call: Call) -> Result:
             raise ParameterInvalid(parameter, why)
         found = call.use.pages.describe(*call.where, image_ids(wanted))
         where = where_of(call)
-        return {"imageDetails": [where | _detail(one) for one in found]}
+        return {"imageDetails": [_detail(where, one) for one in found]}
     tagged, status = _filter(call)
     limit, after = call.limit(), call.after() or ""
     page = await call.use.pages.describe_page(*call.where, tagged=tagged, status=status, after=after, limit=limit + 1)
     token = call.next_token(page[limit - 1].image.digest) if len(page) > limit else None
     where = where_of(call)
-    return {"imageDetails": [where | _detail(one) for one in page[:limit]], "nextToken": token}
+    return {"imageDetails": [_detail(where, one) for one in page[:limit]], "nextToken": token}
 
 
 async def batch_delete_image(call: Call) -> Result:
@@ -145,23 +145,32 @@ def _failure(failure: Failure) -> Result:
     return failure_of(failure.image_id, failure.code, failure.reason)
 
 
-def _detail(described: Described) -> Result:
+def _detail(where: Result, described: Described) -> Result:
+    """Describe an image. A page has a thousand of them, and few have all there is to tell: only that is looked at."""
     image = described.image
-    return {
+    told = {
+        **where,
         "imageDigest": image.digest,
-        "imageTags": described.tags or None,
         "imageSizeInBytes": image.image_bytes,
         "imagePushedAt": image.pushed_at / MICROSECONDS,
         "imageManifestMediaType": image.media_type,
-        "artifactMediaType": image.artifact_type,
-        "lastRecordedPullTime": seconds_of(image.last_pulled_at),
-        "subjectManifestDigest": image.subject,
-        "imageScanStatus": scan_status(described.scan) if described.scan else None,
-        "imageScanFindingsSummary": scan_summary(described.scan) if described.scan else None,
         "imageStatus": image.status,
-        "lastArchivedAt": seconds_of(image.archived_at),
-        "lastActivatedAt": seconds_of(image.activated_at),
     }
+    if described.tags:
+        told["imageTags"] = described.tags
+    if image.artifact_type is not None:
+        told["artifactMediaType"] = image.artifact_type
+    if image.subject is not None:
+        told["subjectManifestDigest"] = image.subject
+    if image.last_pulled_at is not None:
+        told["lastRecordedPullTime"] = seconds_of(image.last_pulled_at)
+    if described.scan:
+        told["imageScanStatus"] = scan_status(described.scan)
+        told["imageScanFindingsSummary"] = scan_summary(described.scan)
+    if image.archived_at is not None or image.activated_at is not None:
+        told["lastArchivedAt"] = seconds_of(image.archived_at)
+        told["lastActivatedAt"] = seconds_of(image.activated_at)
+    return told
 
 
 def _filter(call: Call) -> tuple[bool | None, str | None]:
