@@ -287,8 +287,12 @@ class ListShape(Shape):
         if isinstance(value, str | bytes) or not isinstance(value, list | Sequence):
             raise _not_renderable(path, value, "a list")
         member = self.member
-        if type(member) is StringShape and not member.enum and all(type(item) is str for item in value):
-            return list(value)  # as StringShape would say, without a call and a path for each
+        if type(member) is StringShape and not member.enum:
+            for item in value:
+                if type(item) is not str:
+                    break
+            else:
+                return list(value)  # as StringShape would say, without a call and a path for each
         return [member.render(item, f"{path}[{position}]") for position, item in enumerate(value)]
 
 
