@@ -15,6 +15,7 @@ from holdfast.pin.readers import (
     any_yaml,
     azure,
     bitbucket,
+    cdk,
     circleci,
     cloudbuild,
     codebuild,
@@ -22,8 +23,12 @@ from holdfast.pin.readers import (
     dockerfile,
     github_actions,
     gitlab,
+    hcl,
     helm,
+    jenkins,
     kustomize,
+    make,
+    script,
 )
 from holdfast.pin.source import Source, UnreadableFile
 
@@ -51,6 +56,9 @@ def _path(pattern: str) -> re.Pattern[str]:
 _YAML: Final = r"\.ya?ml"
 _NAMES_IMAGES: Final = re.compile(rb"(?i)image|docker://")
 _RUNS_TOOLS: Final = re.compile(rb"(?i)image|docker|podman|buildah|skopeo|crane|nerdctl|kaniko|buildctl|kubectl|kind")
+_TOOLS: Final = re.compile(
+    rb"docker|podman|buildah|skopeo|crane|nerdctl|buildctl|executor|kubectl|gcloud|lambda|kind|k3d"
+)
 _TEMPLATE: Final = re.compile(rb"\{\{[\s\S]*image|image[\s\S]*\{\{")
 
 FORMATS: Final[tuple[Format, ...]] = (
@@ -83,6 +91,28 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
     Format("cloudbuild", _path(r"[^/]*cloudbuild[^/]*\.(?:ya?ml|json)"), re.compile(rb"steps"), cloudbuild.read),
     Format("codebuild", _path(rf"[^/]*build-?spec[^/]*{_YAML}|buildspecs?/.*{_YAML}"), _RUNS_TOOLS, codebuild.read),
+    Format(
+        "jenkins",
+        _path(r"[^/]*Jenkinsfile[^/]*|[^/]*\.jenkinsfile|(?:vars|jenkins|pipelines?)/[^/]*\.groovy"),
+        _RUNS_TOOLS,
+        jenkins.read,
+    ),
+    Format("bake", _path(r"[^/]*docker-bake[^/]*\.hcl|bake\.hcl"), re.compile(rb"target"), hcl.bake),
+    Format("terraform", _path(r"[^/]*\.(?:tf|hcl|nomad)"), re.compile(rb"(?i)image"), hcl.terraform),
+    Format("make", _path(r"(?:GNU)?Makefile(?:\.[^/]*)?|[^/]*\.(?:mk|mak)"), _TOOLS, make.read),
+    Format("shell", _path(r"[^/]*\.(?:sh|bash|zsh|ksh|bats)"), _TOOLS, script.read),
+    Format(
+        "script",
+        _path(r"(?:s?bin|scripts?|hack|ci|tools?|build|dev|\.?ci)/(?:.*/)?[^./]+"),
+        re.compile(rb"\A#![^\n]*sh\b[\s\S]*(?:docker|podman|buildah|skopeo|crane|nerdctl|kubectl)"),
+        script.read,
+    ),
+    Format(
+        "cdk",
+        _path(r"[^/]*\.(?:ts|js|mjs|py|java|go|cs)"),
+        re.compile(rb"(?i)from_?(?:docker_?)?registry\s*\("),
+        cdk.read,
+    ),
     Format("kustomize", _path(rf"kustomization(?:{_YAML})?"), re.compile(rb"images"), kustomize.read),
     Format(
         "compose",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.pin.mention import Mention
     from holdfast.pin.source import Source
 
+_SCHEMA: Final = re.compile(r"(?m)^kind:\s*[\"']?CustomResourceDefinition\b")
 _VALUES: Final = re.compile(
     r"(?:^|/)(?:[^/]*[._-])?values[^/]*\.ya?ml$|(?:^|/)(?:charts?|helm)/[^/]*/?ci/", re.IGNORECASE
 )
@@ -28,12 +29,16 @@ _VALUES: Final = re.compile(
 def read(source: Source) -> list[Mention]:
     """Return the mentions of a file; one that is no YAML because templates stand in it is read as a template."""
     try:
-        file = YamlFile(source)
+        file = YamlFile(source, _may_name_images)
     except UnreadableFile:
         if "{{" in source.text or "{%" in source.text:
             return helm.template(source)
         raise
     return [mention for document in file.documents for mention in _document(file, document)]
+
+
+def _may_name_images(document: str) -> bool:
+    return "mage" in document and not _SCHEMA.search(document)
 
 
 def _document(file: YamlFile, document: Node) -> Iterator[Mention]:

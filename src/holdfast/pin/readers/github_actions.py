@@ -161,9 +161,11 @@ _INPUTS: Final[dict[str, tuple[tuple[str, Kind, Role, str | None], ...]]] = {
         ("build-contexts", Kind.BAKE_CONTEXT, Role.CONSUMES, r"docker-image://(\S+)"),
     ),
     "docker/metadata-action": (
-        ("images", Kind.GITHUB_METADATA, Role.PUSHES, r"(?m)^\s*(?:name=)?([^\s,;#=][^\s,;]*)"),
+        ("images", Kind.GITHUB_METADATA, Role.PUSHES, r"(?m)^\s*(?:name=)?((?![#;,=])(?:\$\{\{.*?\}\}|[^\s,;])+)"),
     ),
-    "docker/setup-buildx-action": (("driver-opts", Kind.GITHUB_USES, Role.CONSUMES, r"(?:^|[\s,])image=([^\s,]+)"),),
+    "docker/setup-buildx-action": (
+        ("driver-opts", Kind.GITHUB_USES, Role.CONSUMES, r"(?:^|[\s,])image=((?:\$\{\{.*?\}\}|[^\s,])+)"),
+    ),
     "docker/setup-qemu-action": (("image", Kind.GITHUB_USES, Role.CONSUMES, None),),
     "aws-actions/amazon-ecs-render-task-definition": (("image", Kind.GITHUB_ECS, Role.CONSUMES, None),),
     "azure/webapps-deploy": (("images", Kind.GITHUB_ECS, Role.CONSUMES, None),),

@@ -38,7 +38,9 @@ _SWITCHES: Final = frozenset(
     """.split()  # noqa: SIM905 - a hundred quotes less
 )
 """Long options that take no value."""
-_SHORT_SWITCHES: Final = frozenset("ditPqa")
+_OF_RUNS: Final = "ditPq"
+_OF_OTHERS: Final = "qa"
+"""Short options that take no value: `-t` is a terminal to run and create, and a name to build."""
 
 
 @dataclass(slots=True)
@@ -108,7 +110,9 @@ def _of(command: Command, where: str, context: Context, defaults: Defaults) -> I
     if rule is None:
         return
     place = f"{where}{tool} {verb}".strip()
-    for word, kind, role in rule(_line(rest, stops=verb in {"run", "create"} and tool in _ENGINES)):
+    runs = verb.rpartition(" ")[2] in {"run", "create", "debug"}
+    line = _line(rest, stops=runs and tool in _ENGINES, switches=_OF_RUNS if runs else _OF_OTHERS)
+    for word, kind, role in rule(line):
         yield from _mention(command, word, kind, role, where=place, context=context, defaults=defaults)
 
 
@@ -144,7 +148,7 @@ def _without_scheme(word: Word) -> Word:
     return word
 
 
-def _line(words: list[Word], *, stops: bool) -> _Line:
+def _line(words: list[Word], *, stops: bool, switches: str) -> _Line:
     """Tell options from places; with `stops` the first place ends the options, as for `docker run`."""
     line = _Line()
     at = 0
@@ -152,6 +156,8 @@ def _line(words: list[Word], *, stops: bool) -> _Line:
         word = words[at]
         at += 1
         if not word.value.startswith("-") or word.value == "-":
+            if stops and _is_options(words, at - 1):
+                continue
             line.places.append(word)
             if stops:
                 break
@@ -159,9 +165,9 @@ def _line(words: list[Word], *, stops: bool) -> _Line:
         name, equals, _ = word.value.partition("=")
         if equals and name.startswith("--"):
             line.options.setdefault(name, []).append(_after(word, len(name) + 1))
-        elif _is_switch(name) or at >= len(words) or words[at].value.startswith("-"):
+        elif _is_switch(name, switches) or at >= len(words) or words[at].value.startswith("-"):
             line.options.setdefault(name, []).append(Word(word.end, word.end, ""))
-        elif not name.startswith("--") and len(name) > 2 and name[1] not in _SHORT_SWITCHES:  # noqa: PLR2004 - -p80:80
+        elif not name.startswith("--") and len(name) > 2 and name[1] not in switches:  # noqa: PLR2004 - -p80:80
             line.options.setdefault(name[:2], []).append(_after(word, 2))
         else:
             line.options.setdefault(name, []).append(words[at])
@@ -169,10 +175,18 @@ def _line(words: list[Word], *, stops: bool) -> _Line:
     return line
 
 
-def _is_switch(name: str) -> bool:
+def _is_options(words: list[Word], at: int) -> bool:
+    """`docker run $OPTIONS -it image`: a bare variable before what is an option, or certainly an image, is options."""
+    if not re.fullmatch(r"\$\{?\w+(?:\[@\])?\}?", words[at].value) or at + 1 >= len(words):
+        return False
+    following = words[at + 1].value
+    return following.startswith(("-", "$")) or bool(re.fullmatch(r"[\w./${}-]+[:/][\w./${}:-]+", following))
+
+
+def _is_switch(name: str, switches: str) -> bool:
     if name.startswith("--"):
         return name in _SWITCHES
-    return all(letter in _SHORT_SWITCHES for letter in name[1:])
+    return all(letter in switches for letter in name[1:])
 
 
 def _after(word: Word, length: int) -> Word:

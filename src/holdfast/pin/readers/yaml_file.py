@@ -28,9 +28,9 @@ FOREIGN: Final = re.compile(r"\$\{\{|\{\{|<<|\$\(|\$\[\[")
 class YamlFile:
     """A file of YAML documents."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, wanted: Callable[[str], bool] | None = None) -> None:
         self.source = source
-        self.documents: list[Node] = documents(source)
+        self.documents: list[Node] = documents(source, wanted)
 
     def image(
         self,

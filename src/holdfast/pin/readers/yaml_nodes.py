@@ -16,7 +16,7 @@ import yaml
 from holdfast.pin.source import Excerpt, Source, UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_DEPTH: Final = 200
 """Of nodes in nodes. Schemas of CRDs, the deepest that is written, have some sixty."""
@@ -46,12 +46,17 @@ _ESCAPES: Final = {
     "L": "\u2028",
     "P": "\u2029",
 }
+_DOCUMENT: Final = re.compile(r"(?m)^---(?=\s|$)")
+"""Wherever it stands in the first column, it begins a document: no scalar may hold it."""
 _HEX: Final = {"x": 2, "u": 4, "U": 8}
 
 
-def documents(source: Source) -> list[Node]:
-    """Return the documents of a file; raises UnreadableFile for what is no YAML or is nested too deeply."""
-    text = source.text
+def documents(source: Source, wanted: Callable[[str], bool] | None = None) -> list[Node]:
+    """Return the documents of a file; raises UnreadableFile for what is no YAML or is nested too deeply.
+
+    A document whose text is not wanted is not parsed: bundles hold megabytes of schemas and one workload.
+    """
+    text = source.text if wanted is None else _without_unwanted(source.text, wanted)
     if not text.isascii():
         # Bytes that are no UTF-8, in comments as a rule: one character each, so that places stay.
         text = re.sub(r"[\ud800-\udfff]", "?", text)
@@ -62,6 +67,13 @@ def documents(source: Source) -> list[Node]:
     except (yaml.YAMLError, ValueError) as error:
         raise UnreadableFile(_told(error)) from None
     return found
+
+
+def _without_unwanted(text: str, wanted: Callable[[str], bool]) -> str:
+    """Return the text with empty lines in the place of unwanted documents, so that all places stay."""
+    starts = [0, *(found.start() for found in _DOCUMENT.finditer(text) if found.start())]
+    pieces = (text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
+    return "".join(piece if wanted(piece) else "\n" * len(piece) for piece in pieces)
 
 
 def _check_depth(text: str) -> None:
