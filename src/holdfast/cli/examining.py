@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from holdfast.cli.counting import counting
+from holdfast.cli.in_workers import Failed, InWorkers
 from holdfast.pin import settings as grammar
 from holdfast.pin.files import FORMATS
 from holdfast.pin.lint import Examined, examine
 from holdfast.pin.rules import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from holdfast.cli.source_tree import SourceTree
     from holdfast.pin.settings import Settings
@@ -26,9 +23,7 @@ if TYPE_CHECKING:
 SECONDS_PER_FILE: Final = 5.0
 """The largest real files take a tenth of that; what takes longer was made to."""
 
-
-class _TooLong(BaseException):
-    """Raised into a reader by the alarm; no `except Exception` of a reader may keep it."""
+Result = TypeVar("Result")
 
 
 def read_settings(tree: SourceTree, given: Path | None) -> Settings:
@@ -53,18 +48,34 @@ def wanted(name: str) -> bool:
 def examined(tree: SourceTree, given: Sequence[Path], settings: Settings) -> list[Examined]:
     """Read the files that were named and those in the folders that were named."""
     names = [name for name in tree.files(given, wanted) if not settings.excludes(name)]
-    found = []
-    with counting("reading files", len(names)) as advance:
-        for name in names:
-            found.append(_one(tree, name, settings))
-            advance()
-    return found
+    return in_order(
+        lambda number: _one(tree, names[number], settings),
+        len(names),
+        lambda number, failed: Examined(names[number], None, failed.reason),
+        "reading files",
+    )
 
 
 def examined_buffer(tree: SourceTree, name: str, content: bytes, settings: Settings) -> Examined:
     """Read what an editor has of a file."""
-    with _alarm(SECONDS_PER_FILE):
-        return examine(name, content, settings, tree.neighbour)
+    return in_order(
+        lambda _number: examine(name, content, settings, tree.neighbour),
+        1,
+        lambda _number, failed: Examined(name, None, failed.reason),
+        "reading",
+    )[0]
+
+
+def in_order(
+    work: Callable[[int], Result], count: int, otherwise: Callable[[int, Failed], Result], what: str
+) -> list[Result]:
+    """Do work for each number in processes of their own, under a limit of time each; the results are in order."""
+    found: dict[int, Result] = {}
+    with InWorkers(work, count, seconds=SECONDS_PER_FILE) as workers, counting(what, count) as advance:
+        for number, result in workers.results():
+            found[number] = otherwise(number, result) if isinstance(result, Failed) else result
+            advance()
+    return [found[number] for number in range(count)]
 
 
 def _one(tree: SourceTree, name: str, settings: Settings) -> Examined:
@@ -72,27 +83,4 @@ def _one(tree: SourceTree, name: str, settings: Settings) -> Examined:
         content = tree.read(name)
     except OSError as error:
         return Examined(name, None, f"{error.strerror or error}.")
-    try:
-        with _alarm(SECONDS_PER_FILE):
-            return examine(name, content, settings, tree.neighbour)
-    except _TooLong:
-        return Examined(name, None, f"Reading it takes longer than {SECONDS_PER_FILE:g} seconds.")
-
-
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Stop the block after some time; only the main thread can be told so, and readers run in it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise _TooLong
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    return examine(name, content, settings, tree.neighbour)

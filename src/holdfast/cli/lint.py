@@ -11,7 +11,7 @@ import click
 
 from holdfast.cli.asking import Asking, asking_options, learn, registries
 from holdfast.cli.connection import json_option
-from holdfast.cli.examining import examined, examined_buffer, read_settings
+from holdfast.cli.examining import examined, examined_buffer, in_order, read_settings
 from holdfast.cli.exits import Exit
 from holdfast.cli.main import version
 from holdfast.cli.output import Output
@@ -20,7 +20,7 @@ from holdfast.cli.source_tree import SourceTree
 from holdfast.cli.teaching import TeachingCommand
 from holdfast.core.finding import Report, fingerprinted
 from holdfast.pin import acceptance
-from holdfast.pin.lint import judge
+from holdfast.pin.lint import Examined, judge
 from holdfast.pin.mention import Context
 from holdfast.pin.rules import RULES
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from holdfast.core.finding import Finding
     from holdfast.pin.knowledge import Knowledge
-    from holdfast.pin.lint import Examined
     from holdfast.pin.settings import Settings
 
 
@@ -110,7 +109,13 @@ def lint(  # noqa: PLR0913 - the options of the command
 def judged(files: Sequence[Examined], settings: Settings, knowledge: Knowledge | None = None) -> list[Finding]:
     """Ask every rule about every file."""
     today = dt.datetime.now(dt.UTC).date()
-    return fingerprinted(finding for one in files for finding in judge(one, knowledge or {}, settings, today))
+    each = in_order(
+        lambda number: judge(files[number], knowledge or {}, settings, today),
+        len(files),
+        lambda number, failed: judge(Examined(files[number].path, None, failed.reason), {}, settings, today),
+        "judging files",
+    )
+    return fingerprinted(finding for found in each for finding in found)
 
 
 def report(findings: Sequence[Finding], files: Sequence[Examined]) -> Report:
