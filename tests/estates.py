@@ -70,14 +70,7 @@ def put(ecr: Any, name: str, tag: str | None, pushed: Image) -> str:
     """Push an image with its parts."""
     for child in pushed.children:
         put(ecr, name, None, child)
-    for blob in pushed.blobs:
-        upload = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
-        ecr.upload_layer_part(
-            repositoryName=name, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob
-        )
-        digest = sha256(blob)
-        with contextlib.suppress(ecr.exceptions.LayerAlreadyExistsException):
-            ecr.complete_layer_upload(repositoryName=name, uploadId=upload, layerDigests=[digest])
+    put_layers(ecr, name, pushed)
     more = {"imageTag": tag} if tag else {"imageDigest": pushed.digest}
     ecr.put_image(
         repositoryName=name,
@@ -86,6 +79,17 @@ def put(ecr: Any, name: str, tag: str | None, pushed: Image) -> str:
         **more,
     )
     return pushed.digest
+
+
+def put_layers(ecr: Any, name: str, pushed: Image) -> None:
+    """Push the blobs of an image."""
+    for blob in pushed.blobs:
+        upload = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
+        ecr.upload_layer_part(
+            repositoryName=name, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob
+        )
+        with contextlib.suppress(ecr.exceptions.LayerAlreadyExistsException):
+            ecr.complete_layer_upload(repositoryName=name, uploadId=upload, layerDigests=[sha256(blob)])
 
 
 @contextlib.contextmanager

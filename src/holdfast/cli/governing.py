@@ -15,10 +15,16 @@ from holdfast.cli.connection import json_option
 from holdfast.cli.output import Output
 from holdfast.client.aws import AWS
 from holdfast.client.transport import AddressInvalid, parse_address
+from holdfast.govern.documents import DocumentInvalid
+from holdfast.govern.estate import read_inventory
+from holdfast.govern.events import read_history
 from holdfast.govern.places import DEFAULT_ROLE, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from holdfast.govern.estate import Inventory
+    from holdfast.govern.events import History
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -125,3 +131,52 @@ def _regions(_context: click.Context, _parameter: click.Parameter, values: tuple
             msg = f"'{one}' is no region, such as eu-central-1."
             raise click.BadParameter(msg)
     return tuple(dict.fromkeys(values))
+
+
+def read_inventory_file(path: Path) -> Inventory:
+    """Read the file of `holdfast inventory`; one that is none is a usage error."""
+    try:
+        with path.open("rb") as file:
+            return read_inventory(file)
+    except DocumentInvalid as error:
+        msg = f"{path} is no inventory: {error}."
+        raise click.UsageError(msg) from None
+
+
+def read_history_file(path: Path) -> History:
+    """Read the file of `holdfast history`; one that is none is a usage error."""
+    try:
+        with path.open("rb") as file:
+            return read_history(file)
+    except DocumentInvalid as error:
+        msg = f"{path} is no history: {error}."
+        raise click.UsageError(msg) from None
+
+
+def inventory_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the option that names an inventory."""
+    return click.option(
+        "--inventory",
+        "inventory_file",
+        type=READ_FILE,
+        default=Path(INVENTORY),
+        show_default=True,
+        help="The file of holdfast inventory.",
+    )(command)
+
+
+def history_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the option that names a history."""
+    return click.option(
+        "--history",
+        "history_file",
+        type=READ_FILE,
+        help=f"The file of holdfast history.  [default: {HISTORY}, if there]",
+    )(command)
+
+
+def history_of(path: Path | None) -> History | None:
+    """Return the history that was named, or the one that lies here; None when there is none."""
+    if path is None and not Path(HISTORY).is_file():
+        return None
+    return read_history_file(path or Path(HISTORY))

@@ -28,7 +28,7 @@ SECTIONS: Final = {
     "Vulnerabilities": ("scan",),
     "Code that names images": ("lint", "pin", "drift"),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
-    "Governance": ("inventory", "plan", "flip", "undo", "findings", "guard"),
+    "Governance": ("inventory", "history", "triage", "simulate", "plan", "flip", "undo", "findings", "guard"),
     "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
@@ -67,6 +67,9 @@ PLACES: Final = {
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",
     "inventory": "holdfast.cli.inventory:inventory",
+    "history": "holdfast.cli.history:history",
+    "triage": "holdfast.cli.triage:triage",
+    "simulate": "holdfast.cli.simulate:simulate",
     "group": "holdfast.cli.identities:group",
     "role": "holdfast.cli.identities:role",
     "iam": "holdfast.cli.identities:iam",

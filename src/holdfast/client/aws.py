@@ -175,6 +175,17 @@ class AWS:
         made.region = self.region
         return made
 
+    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Give the objects of a bucket of S3 below a prefix, one at a time: key and content."""
+        client = self.client("s3", self._some_region())
+        with wrapped():
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [one["Key"] for page in pages for one in page.get("Contents") or ()]
+        for key in keys:
+            with wrapped():
+                content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            yield key, content
+
     def caller(self, service: str, region: str, *, pace: Pace | None = None) -> Caller:
         """Return a caller of a JSON service in a region, with a pace of its own."""
         with wrapped():

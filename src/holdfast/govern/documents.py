@@ -7,6 +7,7 @@ out of range raises DocumentInvalid, which says where.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -35,7 +36,11 @@ class DocumentInvalid(Exception):
 
 def write(value: object) -> bytes:
     """Write a record as JSON, in one line without its end."""
-    return _WRITER.encode(value)
+    try:
+        return _WRITER.encode(value)
+    except UnicodeEncodeError:
+        # Half of a pair of surrogates, which JSON from outside may hold, is no text: a question mark stands for it.
+        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def read(kind: type[T], content: bytes | str) -> T:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.mutability import TagMutability  # noqa: TC001 - read at run time
-from holdfast.govern.documents import Form, Moment
+from holdfast.govern.documents import DocumentInvalid, Form, Moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -165,6 +165,9 @@ class Head:
 
     until: Moment | None = None
     origins: tuple[Origin, ...] = ()
+    places: tuple[tuple[str, str], ...] = ()
+    """Accounts and regions that were asked for all that happened; where no event is of, nothing happened."""
+
     version: int = VERSION
 
 
@@ -177,6 +180,18 @@ class End:
 
 
 Line = Head | Event | Skipped | End
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All events that were gathered, in the order of time."""
+
+    head: Head
+    events: tuple[Event, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    is_finished: bool = True
+    """False: the file was cut off."""
+
 
 _FORM: Final = Form("a history", Head, {"history": Head, "event": Event, "skipped": Skipped, "end": End}, VERSION)
 
@@ -195,3 +210,30 @@ def read_line(content: bytes | str) -> Line:
 def read_lines(lines: Iterable[bytes]) -> Iterator[Line]:
     """Read the lines of a history's file, one at a time. Raises DocumentInvalid, which says which line is wrong."""
     return _FORM.read_all(lines)
+
+
+def read_history(lines: Iterable[bytes]) -> History:
+    """Read a whole history into memory. Raises DocumentInvalid; a file that was cut off is not finished."""
+    found: dict[type, list[Any]] = {Head: [], Event: [], Skipped: [], End: []}
+    for line in read_lines(lines):
+        found[type(line)].append(line)
+    if not found[Head]:
+        msg = "an empty file is no history"
+        raise DocumentInvalid(msg)
+    for end in found[End]:
+        told, there = (end.events, end.skipped), (len(found[Event]), len(found[Skipped]))
+        if told != there:
+            msg = f"the last line tells of {told} events and skipped records, and there are {there}"
+            raise DocumentInvalid(msg)
+    return History(found[Head][0], tuple(found[Event]), tuple(found[Skipped]), is_finished=bool(found[End]))
+
+
+def write_history(history: History) -> Iterator[bytes]:
+    """Write a history as the lines of a file."""
+    yield write_line(history.head)
+    for event in history.events:
+        yield write_line(event)
+    for skipped in history.skipped:
+        yield write_line(skipped)
+    if history.is_finished:
+        yield write_line(End(len(history.events), len(history.skipped)))
