@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ from holdfast.faces.ecr_operations import ECR
 from holdfast.registry import image_pages
 from images import image, push
 from json_api import INVALID, Refusal, allow, client_of, constraint, person, policy, refusal
+from running import ACCOUNT
 from scan_reports import trivy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from running import Client, RunningServer
 
@@ -203,3 +205,61 @@ def test_a_filtered_page_is_full_however_few_images_are_looked_at_in_one_step(
             assert sorted({digest for digest, _ in found}) == sorted(digests)
             assert len(found) == len(set(found)) == len(digests) + (3 if tagged[0] in digests else 0)
             assert all(len(page["imageIds"]) == size for page in pages[:-1])
+
+
+@pytest.fixture(scope="module")
+def others(server: RunningServer) -> Iterator[dict[str, dict[str, Any]]]:
+    """What is listed by pages and has no paginator, or not one that lists items alone: operation -> what to ask."""
+    name = "t/other-pages"
+    ecr, client = server.aws("ecr"), server.client()
+    subject = image()
+    push(client, name, "subject", subject)
+    for number in range(ITEMS):
+        one = image(annotations={"number": str(number)}, artifactType="application/x-test", subject=subject.descriptor)
+        assert push(client, name, f"v{number}", one).status == 201
+        ecr.register_pull_time_update_exclusion(principalArn=f"arn:aws:iam::{ACCOUNT}:role/pages-{number}")
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}
+    keep_one = {"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]}
+    for number in range(ITEMS):
+        push(client, name, f"free-{number}", image())
+    ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=json.dumps(keep_one))
+    ecr.get_waiter("lifecycle_policy_preview_complete").wait(repositoryName=name, WaiterConfig={"Delay": 1})
+    yield {
+        "GetLifecyclePolicyPreview": {"repositoryName": name},
+        "ListImageReferrers": {"repositoryName": name, "subjectId": {"imageDigest": subject.digest}},
+        "ListPullTimeUpdateExclusions": {},
+    }
+    for number in range(ITEMS):
+        ecr.deregister_pull_time_update_exclusion(principalArn=f"arn:aws:iam::{ACCOUNT}:role/pages-{number}")
+
+
+@pytest.mark.parametrize(
+    ("operation", "key"),
+    [
+        ("GetLifecyclePolicyPreview", "previewResults"),
+        ("ListImageReferrers", "referrers"),
+        ("ListPullTimeUpdateExclusions", "pullTimeUpdateExclusions"),
+    ],
+)
+def test_pages_without_a_paginator_hold_everything_once_and_are_their_callers(
+    server: RunningServer, ecr: Any, holdfast: Any, others: dict[str, dict[str, Any]], operation: str, key: str
+) -> None:
+    given, call = others[operation], getattr(ecr, xform_name(operation))
+    whole = [str(one) for one in call(**given)[key]]
+    assert len(set(whole)) == len(whole)
+    assert len(whole) >= ITEMS
+    seen: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        page = call(**given, maxResults=2, **token)
+        assert len(page[key]) == 2 or "nextToken" not in page
+        seen += [str(one) for one in page[key]]
+        if "nextToken" not in page:
+            break
+        token = {"nextToken": page["nextToken"]}
+    assert seen == whole
+    somebody = client_of(server, person(holdfast, policy(allow("ecr:*"))))
+    assert refusal(getattr(somebody, xform_name(operation)), **given, maxResults=2, **token) == REFUSED
+    somebody.close()
+    elsewhere = {"repositoryName": "t/other-pages"}
+    assert refusal(ecr.list_images, **elsewhere, maxResults=2, **token) == REFUSED
