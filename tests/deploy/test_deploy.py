@@ -98,6 +98,16 @@ def test_the_recipe_is_for_nobody_in_particular_and_pins_what_it_installs() -> N
         assert variable in {one.variable for one in config.TABLE}
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
+def test_prometheus_reads_the_rules_and_the_metrics(exposed: tuple[RunningServer, dict[str, set[str]]]) -> None:
+    rules = str(ROOT / "deploy" / "alerts.yaml")
+    judged = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    text = exposed[0].anonymous()("GET", "/metrics").body.decode()
+    judged = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
 def test_the_unit_is_valid_and_hardened() -> None:
     unit = str(ROOT / "deploy" / "holdfast.service")

@@ -136,6 +136,26 @@ def test_a_session_left_behind_is_swept(own: RunningServer, clock: SettableClock
     assert list((own.holdfast.settings.data / "uploads").iterdir()) == []
 
 
+def test_a_dry_run_tells_exactly_what_the_run_does(own: RunningServer, clock: SettableClock) -> None:
+    client = own.client()
+    for number in range(4):
+        push(client, f"t/{number % 2}", f"v{number}", image())
+    own.aws().delete_repository(repositoryName="t/0", force=True)
+    push_blob(client, "t/1", b"named by none")
+    client("PATCH", client("POST", "/v2/t/1/blobs/uploads/").headers["Location"], b"half of it")
+    clock.ahead_seconds += 8 * DAY_SECONDS
+    client("PATCH", client("POST", "/v2/t/1/blobs/uploads/").headers["Location"], b"goes on")
+    for name in ("of-no-session", "nor-this"):
+        (own.holdfast.settings.data / "uploads" / name).write_bytes(b"left by a crash")
+    before = files(own)
+    told = collect(own, dry_run=True)
+    assert files(own) == before
+    assert all(told.values())
+    assert told["sessions"] == 3
+    assert collect(own) == told
+    assert collect(own) == collect(own, dry_run=True) == NOTHING
+
+
 def test_a_pushed_again_blob_is_not_hit_by_the_collection_of_the_old_one(
     own: RunningServer, clock: SettableClock
 ) -> None:

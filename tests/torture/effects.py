@@ -26,6 +26,7 @@ MODES = (
     ("lost", errno.ENOSPC, True),
     ("kept", errno.ENOSPC, False),
     ("short", errno.EIO, False),
+    ("lost", errno.EROFS, True),  # as after a file system is remounted read-only
 )
 
 

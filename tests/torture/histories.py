@@ -70,6 +70,12 @@ class Recorder:
         self.calls += [(tag, replace(call, answered=moment)) for tag, call in self._unanswered]
         self._unanswered.clear()
 
+    def require_answers(self) -> None:
+        """Raise Violation when anything was not answered."""
+        if self._unanswered:
+            msg = f"{len(self._unanswered)} requests were not answered, the first: {self._unanswered[0]}"
+            raise Violation(msg)
+
     def check(self, start: Tag) -> None:
         """Check every tag. Raises Violation."""
         self.nothing_happens_after(float("inf"))
@@ -119,6 +125,41 @@ def with_kills(given: Round) -> None:
             recorder.check(Tag(held=held))
         given.tally.kills += lives - 1
         given.tally.runs += 1
+
+
+def with_stops(given: Round) -> None:
+    """Stop the process in the midst of pushes and collections, and let it go on: all is answered, in an order."""
+    for _ in range(given.size(1, 6)):
+        with given.fresh() as data, Server(data) as server:
+            recorder = Recorder(("v0", "v1", "v2"))
+            prepare(server, "IMMUTABLE")
+            going = threading.Event()
+            going.set()
+            with ThreadPoolExecutor(CLIENTS + 1) as pool:
+                seeds = [given.chance.getrandbits(32) for _ in range(CLIENTS)]
+                work = [
+                    pool.submit(client, server.user(), recorder, seed, given.size(60, 200), lambda: False)
+                    for seed in seeds
+                ]
+                work.append(pool.submit(_collector, server.user(), going.is_set))
+                for _ in range(given.size(6, 20)):
+                    time.sleep(given.chance.uniform(0.01, 0.15))  # the moment of the stop
+                    server.pause(given.chance.uniform(0.05, given.size(1, 5)))
+                    given.tally.kills += 1
+                going.clear()
+                given.tally.operations += sum(one.result() for one in work)
+            recorder.require_answers()
+            server.kill()
+            inspect(data)
+            recorder.check(Tag(held=True))
+        given.tally.runs += 1
+
+
+def _collector(user: User, going: Callable[[], bool]) -> int:
+    while going():
+        user.perform(Op("collect"))
+    user.close()
+    return user.sent
 
 
 def prepare(server: Server, mode: str) -> None:

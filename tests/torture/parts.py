@@ -25,6 +25,7 @@ PARTS: Final = (
     Part("model", "every answer is the reference model's, whatever the order", machine.in_process),
     Part("model-http", "the same of a process that is killed between requests", machine.over_http),
     Part("histories", "concurrent pushes, deletes and switches have an order, also over kill -9", histories.with_kills),
+    Part("stops", "a process that is stopped anywhere and goes on: all is answered, in an order", histories.with_stops),
     Part("failpoints", "kill -9 at every named place, then start again", failpoints.kill_at_each),
     Part("kills", "kill -9 anywhere, again and again, also in a start", failpoints.kill_again_and_again),
     Part("effects", "the n-th effect on the disk fails: lost, kept, short, for good", effects.sweep),

@@ -210,6 +210,12 @@ class Server:
             self.kills += 1
         self.wait()
 
+    def pause(self, seconds: float) -> None:
+        """Stop the process as the kernel or an operator may (SIGSTOP), and let it go on after a while."""
+        os.kill(self.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(self.pid, signal.SIGCONT)
+
     def stop(self) -> int | None:
         """Ask the process to end, wait for it, return its exit code."""
         if self.process is not None and self.process.is_alive():

@@ -51,7 +51,7 @@ class Collected:
     payloads: int = 0
     """Manifests' bytes that no repository had any more."""
     sessions: int = 0
-    """Upload sessions that were left behind."""
+    """Upload sessions that were left behind, and files of none."""
 
     def add(self, more: Collected) -> None:
         """Count what a step removed."""
@@ -163,7 +163,7 @@ class Upkeep:
         try:
             await self._database.write(job)
         except _Undo:
-            done.sessions = self._uploads.left_behind()
+            done.sessions = await self._uploads.left_behind()
         return done
 
     async def sweep_files(self) -> int | None:

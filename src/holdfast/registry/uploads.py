@@ -248,9 +248,9 @@ class Uploads:
         if not await self._forget_idle(upload_id):
             raise UploadBusy
 
-    def left_behind(self) -> int:
-        """Count the sessions that `sweep` would drop, without the files that belong to none."""
-        return len(self._old())
+    async def left_behind(self) -> int:
+        """Count what `sweep` would drop."""
+        return len(self._old()) + len(await self._store.unknown_uploads(self._is_known))
 
     def _old(self) -> list[Upload]:
         before = self._clock() - self._session_seconds * _MICROSECONDS

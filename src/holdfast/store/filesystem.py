@@ -142,10 +142,14 @@ class FilesystemBlobs:
         reach("upload.before-discard")
         await self._in_thread(_unlink, self._staging_path(upload_id))
 
+    async def unknown_uploads(self, is_known: Callable[[str], bool]) -> list[str]:
+        """List what sessions left behind that nobody knows any more."""
+        names = await self._in_thread(os.listdir, self._root / "uploads")
+        return [name for name in names if not is_known(name)]
+
     async def sweep_uploads(self, is_known: Callable[[str], bool]) -> int:
         """Delete what sessions left behind that nobody knows any more; return how many."""
-        names = await self._in_thread(os.listdir, self._root / "uploads")
-        gone = [name for name in names if not is_known(name)]
+        gone = await self.unknown_uploads(is_known)
         for name in gone:
             await self.discard(name)
         return len(gone)
