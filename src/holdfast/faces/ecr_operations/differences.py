@@ -41,7 +41,7 @@ EVERYWHERE: Final = (
     ),
     Difference(
         "STS (AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity) is answered at every host name of the server, "
-        "and binds the region of the signature only at sts.REGION.SUFFIX.",
+        "and binds the region of the signature only where that name says one (sts.REGION.SUFFIX).",
         "Sessions are good in every region, as those of Amazon's regional endpoints are; the region that a caller "
         "chose is aws:RequestedRegion for policies, as on AWS.",
     ),
@@ -196,8 +196,9 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
     "SetRepositoryPolicy": (
         _SENTENCE,
         Difference(
-            "Without force a policy is refused under which the caller could not set another; the sentence is ours.",
-            "Amazon ECR's documentation tells the rule and no sentence.",
+            "Without force a policy is refused under which the caller could not set another; the sentence is ours. One "
+            "that was set with force and denies everybody everything holds for administrators too.",
+            "Amazon ECR's documentation tells the rule and no sentence; a deny has no exception.",
         ),
     ),
     "PutImageTagMutability": (
