@@ -250,15 +250,15 @@ def saved(inventory: Inventory, path: Path) -> str:
 
 def test_every_format_by_the_command(holdfast: Commands, tmp_path: Path) -> None:
     file = saved(EVERYTHING, tmp_path / "i.jsonl")
-    table = holdfast("findings", file)
+    table = holdfast("findings", "--inventory", file)
     assert (table.code, "ECR.2" in table.out, "Not read: 999988887777" in table.err) == (1, True, True)
-    assert holdfast("findings", file, "--json").json()["counts"]["ECR.2"] == {
+    assert holdfast("findings", "--inventory", file, "--json").json()["counts"]["ECR.2"] == {
         "PASSED": 1,
         "FAILED": 2,
         "WARNING": 0,
         "NOT_AVAILABLE": 0,
     }
-    sarif = json.loads(holdfast("findings", file, "--format", "sarif").out)
+    sarif = json.loads(holdfast("findings", "--inventory", file, "--format", "sarif").out)
     assert {each["ruleId"] for each in sarif["runs"][0]["results"]} == {
         "ECR.1",
         "ECR.2",
@@ -267,26 +267,30 @@ def test_every_format_by_the_command(holdfast: Commands, tmp_path: Path) -> None
         "Holdfast.1",
         "Holdfast.2",
     }
-    junit = ET.fromstring(holdfast("findings", file, "--format", "junit").out)  # noqa: S314 - our own
+    junit = ET.fromstring(holdfast("findings", "--inventory", file, "--format", "junit").out)  # noqa: S314 - our own
     assert int(junit.attrib["failures"]) == len(sarif["runs"][0]["results"])
-    assert len(json.loads(holdfast("findings", file, "--format", "ocsf").out)) == 16
-    assert holdfast("findings", file, "--format", "html", "--out", str(tmp_path / "x" / "p.html")).code == 1
+    assert len(json.loads(holdfast("findings", "--inventory", file, "--format", "ocsf").out)) == 16
+    assert (
+        holdfast("findings", "--inventory", file, "--format", "html", "--out", str(tmp_path / "x" / "p.html")).code == 1
+    )
     assert (tmp_path / "x" / "p.html").read_text().startswith("<!doctype html>")
     out = tmp_path / "asff"
-    holdfast("findings", file, "--format", "asff", "--out", str(out))
+    holdfast("findings", "--inventory", file, "--format", "asff", "--out", str(out))
     first = json.loads(next(out.glob("*.json")).read_text())
-    holdfast("findings", file, "--format", "asff", "--out", str(out), "--previous", str(out))
+    holdfast("findings", "--inventory", file, "--format", "asff", "--out", str(out), "--previous", str(out))
     assert json.loads(next(out.glob("*.json")).read_text()) == first
 
 
 def test_how_it_ends(holdfast: Commands, tmp_path: Path) -> None:
     good = estate(repository("a", mode=TagMutability.IMMUTABLE, live_tags=tags("v1")))
     file = saved(good, tmp_path / "good")
-    assert holdfast("findings", file, "--control", "ECR.2").code == 0
+    assert holdfast("findings", "--inventory", file, "--control", "ECR.2").code == 0
     unread = saved(replace(good, failures=EVERYTHING.failures), tmp_path / "unread")
-    assert holdfast("findings", unread, "--control", "ECR.2").code == 3, "what was not read has not passed"
+    assert holdfast("findings", "--inventory", unread, "--control", "ECR.2").code == 3, (
+        "what was not read has not passed"
+    )
     (tmp_path / "cut").write_bytes((tmp_path / "good").read_bytes().rsplit(b"\n", 2)[0] + b"\n")
-    assert holdfast("findings", str(tmp_path / "cut"), "--control", "ECR.2").code == 3
+    assert holdfast("findings", "--inventory", str(tmp_path / "cut"), "--control", "ECR.2").code == 3
     (tmp_path / "none").write_text("{}")
-    assert holdfast("findings", str(tmp_path / "none")).code == 3
-    assert holdfast("findings", file, "--control", "ECR.9").code == 2
+    assert holdfast("findings", "--inventory", str(tmp_path / "none")).code == 2
+    assert holdfast("findings", "--inventory", file, "--control", "ECR.9").code == 2

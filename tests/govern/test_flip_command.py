@@ -70,7 +70,7 @@ def planned(holdfast: Commands, folder: Path, *more: str) -> tuple[Any, str]:
     accounts = [word for account in (MANAGEMENT, OTHER, THIRD) for word in ("--account", account)]
     read = holdfast("inventory", *accounts, *ENTER, "--out", inventory, "--no-images")
     assert read.code == 0, read.err
-    made = holdfast("plan", inventory, "--out", plan, "--json", *more)
+    made = holdfast("plan", "--inventory", inventory, "--out", plan, "--hold", "*", "--json", *more)
     assert made.code == 0, made.err
     return made.json(), plan
 

@@ -13,12 +13,12 @@ import click
 
 from holdfast.cli.connection import json_option
 from holdfast.cli.exits import Exit, Unfinished
+from holdfast.cli.governing import inventory_option, read_inventory_file
 from holdfast.cli.output import Output, plain
 from holdfast.cli.teaching import TeachingCommand
 from holdfast.core import junit, sarif
-from holdfast.govern import asff, estate, ocsf, posture_page
+from holdfast.govern import asff, ocsf, posture_page
 from holdfast.govern import findings as rules
-from holdfast.govern.documents import DocumentInvalid
 from holdfast.govern.findings import BY_ID, Status
 
 if TYPE_CHECKING:
@@ -46,15 +46,15 @@ _BATCH: Final = re.compile(r"[0-9]{12}-[a-z0-9-]+-[0-9]{4}\.json")
     short_help="Judge an inventory: ECR.1, ECR.2, ECR.3, ECR.5 and more.",
     sections={
         "Examples": (
-            "holdfast findings inventory.jsonl",
-            "holdfast findings inventory.jsonl --format asff --out findings/ --previous findings/",
-            "holdfast findings inventory.jsonl --control ECR.2 --format junit --out ecr.xml      in CI",
+            "holdfast findings",
+            "holdfast findings --format asff --out findings/ --previous findings/",
+            "holdfast findings --control ECR.2 --format junit --out ecr.xml      in CI",
         ),
         "Formats": FORMATS,
         "Controls": {one.id: one.title for one in rules.CONTROLS},
     },
 )
-@click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@inventory_option
 @click.option("--control", "controls", multiple=True, type=click.Choice(list(BY_ID)), help="These controls only.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--out", "to", type=click.Path(path_type=Path), metavar="PATH", help="Write here, not to the terminal.")
@@ -67,7 +67,7 @@ _BATCH: Final = re.compile(r"[0-9]{12}-[a-z0-9-]+-[0-9]{4}\.json")
 )
 @json_option
 def findings(
-    inventory: Path,
+    inventory_file: Path,
     controls: tuple[str, ...],
     form: str,
     to: Path | None,
@@ -82,7 +82,7 @@ def findings(
     exclusion filters by the live tags that they leave movable, Holdfast.2 finds creation templates that make mutable
     repositories.
     """
-    read = read_inventory(inventory)
+    read = read_inventory_file(inventory_file)
     judged = rules.judge(read, controls, keys=keys)
     missing = [f"{one.account}/{one.region} {one.what}: {one.sentence}" for one in read.failures]
     if not read.is_finished:
@@ -98,16 +98,6 @@ def findings(
     if any(one.status is Status.FAILED for one in judged):
         return Exit.FOUND
     return Exit.UNFINISHED if missing else Exit.DONE
-
-
-def read_inventory(path: Path) -> Inventory:
-    """Read an inventory's file; a person is told what is wrong with it."""
-    try:
-        with path.open("rb") as lines:
-            return estate.read_inventory(lines)
-    except DocumentInvalid as error:
-        msg = f"{path} is no inventory: {error}"
-        raise Unfinished(msg, "Make one with: holdfast inventory") from None
 
 
 def _rendered(form: str, judged: Sequence[Posture], read: Inventory, missing: Sequence[str]) -> str:

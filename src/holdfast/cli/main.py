@@ -28,7 +28,19 @@ SECTIONS: Final = {
     "Vulnerabilities": ("scan",),
     "Code that names images": ("lint", "pin", "drift"),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
-    "Governance": ("inventory", "history", "triage", "simulate", "plan", "flip", "undo", "findings", "guard"),
+    "Governance": (
+        "inventory",
+        "history",
+        "triage",
+        "simulate",
+        "plan",
+        "flip",
+        "undo",
+        "findings",
+        "guard",
+        "recheck",
+        "evaluate",
+    ),
     "Accounts": ("registry", "org", "guardrail"),
 }
 """The commands as the help lists them."""
@@ -83,6 +95,8 @@ PLACES: Final = {
     "undo": "holdfast.cli.flip:undo",
     "findings": "holdfast.cli.findings:findings",
     "guard": "holdfast.cli.guard:guard",
+    "recheck": "holdfast.cli.recheck:recheck",
+    "evaluate": "holdfast.cli.evaluate:evaluate",
 }
 """Command -> where it is; it is imported when it runs, so that `holdfast tags` does not load a server."""
 

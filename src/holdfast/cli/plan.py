@@ -10,8 +10,7 @@ import click
 
 from holdfast.cli.connection import json_option
 from holdfast.cli.exits import Exit, Unfinished
-from holdfast.cli.findings import read_inventory
-from holdfast.cli.governing import READ_FILE, WRITTEN_FILE
+from holdfast.cli.governing import WRITTEN_FILE, history_of, history_option, inventory_option, read_inventory_file
 from holdfast.cli.output import Output, short_digest
 from holdfast.cli.teaching import TeachingCommand
 from holdfast.core.errors import ParameterInvalid
@@ -19,13 +18,14 @@ from holdfast.core.mutability import MutabilitySettings, TagMutability, parse_se
 from holdfast.govern import plan as plans
 from holdfast.govern.documents import DocumentInvalid
 from holdfast.govern.documents import plain as document_of
-from holdfast.govern.plan import Creation, Waves, Wish
+from holdfast.govern.plan import Creation, Waves
+from holdfast.govern.triage import triage_all
+from holdfast.govern.wishes import Said, wishes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holdfast.govern.estate import Inventory
-    from holdfast.govern.plan import Key, Plan
+    from holdfast.govern.plan import Plan
 
 PLAN: Final = "plan.json"
 _PARTS: Final = 3
@@ -36,9 +36,9 @@ _PARTS: Final = 3
     short_help="Plan which repositories become immutable, in waves.",
     sections={
         "Examples": (
-            "holdfast plan inventory.jsonl --pilot 'sandbox/*'",
-            "holdfast plan inventory.jsonl --keep 'team/web=latest,cache-*' --leave 'cache/*'",
-            "holdfast plan inventory.jsonl --create 111122223333/eu-central-1/team/web-cache=MUTABLE",
+            "holdfast plan --suggest --pilot 'sandbox/*'",
+            "holdfast plan --keep 'team/web=latest,cache-*' --leave 'cache/*'",
+            "holdfast plan --create 111122223333/eu-central-1/team/web-cache=MUTABLE",
         ),
         "Patterns": {
             "NAME": "the repository's name; `*` is any text",
@@ -46,9 +46,12 @@ _PARTS: Final = 3
         },
     },
 )
-@click.argument("inventory", type=READ_FILE)
+@inventory_option
+@history_option
 @click.option("--out", "path", type=WRITTEN_FILE, default=Path(PLAN), show_default=True, help="The file to write.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Plan these repositories only.")
+@click.option("--hold", multiple=True, metavar="PATTERN", help="Make these IMMUTABLE whatever the past shows.")
+@click.option("--suggest", is_flag=True, help="Give what needs work the fewest filters that keep its pointers moving.")
 @click.option("--leave", multiple=True, metavar="PATTERN", help="Leave these as they are.")
 @click.option(
     "--keep", multiple=True, metavar="PATTERN=FILTER,...", help="Keep tags movable there that these filters match."
@@ -59,27 +62,40 @@ _PARTS: Final = 3
 @click.option("--drop-filters", is_flag=True, help="Let exclusion filters go that somebody set and nobody asked for.")
 @json_option
 def plan(  # noqa: PLR0913 - a command is given its options
-    inventory: Path,
+    *,
+    inventory_file: Path,
+    history_file: Path | None,
     path: Path,
     only: Sequence[str],
+    hold: Sequence[str],
     leave: Sequence[str],
     keep: Sequence[str],
     create: Sequence[str],
     waves: Sequence[str],
-    *,
+    suggest: bool,
     templates: bool,
     drop_filters: bool,
     as_json: bool,
 ) -> int:
     """Plan the switch: every step with what was seen, the exact call, and what must be read back.
 
+    What `holdfast triage` finds ready becomes IMMUTABLE; what needs work is left, with its reasons, unless --suggest,
+    --keep or --hold say otherwise. Without a history nothing is known to be ready.
+
     What is as wished already becomes no step, and neither does what would lose exclusion filters that somebody set.
     The plan's digest is what one approves: `holdfast flip` takes no plan that was changed after it was made.
     """
-    read = read_inventory(inventory)
+    read = read_inventory_file(inventory_file)
+    history = history_of(history_file)
+    judged = triage_all(
+        read,
+        history.events if history else (),
+        known=history.head.places if history and history.head.places else None,
+    )
+    said = Said(only, leave, hold, _kept(keep), suggest)
     made = plans.make_plan(
         read,
-        _wishes(read, only, leave, _kept(keep)),
+        wishes_of(zip(read.repositories, judged, strict=True), said),
         now=datetime.now(UTC),
         waves=Waves(tuple(waves)),
         creations=[_creation(one) for one in create],
@@ -100,7 +116,7 @@ def read_plan(path: Path) -> Plan:
         return plans.read_plan(path.read_bytes())
     except DocumentInvalid as error:
         msg = f"{path} is no plan that may be applied: {error}"
-        raise Unfinished(msg, "Make one with: holdfast plan INVENTORY") from None
+        raise Unfinished(msg, "Make one with: holdfast plan") from None
 
 
 def _kept(given: Sequence[str]) -> list[tuple[str, MutabilitySettings]]:
@@ -127,22 +143,6 @@ def _creation(given: str) -> Creation:
         raise click.BadParameter(msg, param_hint="--create")
     account, region, repository = parts
     return Creation(account, region, repository, settings)
-
-
-def _wishes(
-    read: Inventory, only: Sequence[str], leave: Sequence[str], kept: Sequence[tuple[str, MutabilitySettings]]
-) -> dict[Key, Wish]:
-    wishes = {}
-    for repository in read.repositories:
-        key = repository.key
-        if only and not any(plans.named(one, key) for one in only):
-            wishes[key] = Wish(None, "not among those that were asked for")
-        elif any(plans.named(one, key) for one in leave):
-            wishes[key] = Wish(None, "left, as asked")
-        else:
-            found = next((settings for pattern, settings in kept if plans.named(pattern, key)), None)
-            wishes[key] = Wish(found or MutabilitySettings(TagMutability.IMMUTABLE), "as asked")
-    return wishes
 
 
 def _tell(out: Output, path: Path, made: Plan) -> None:
