@@ -9,10 +9,10 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop models torture planted bench fuzz openapi docs kit lock clean
+.PHONY: help run test lint format conformance interop models torture planted bench lint-quality fuzz openapi docs kit lock clean
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
 
 run: $(RUN) ## Start the registry on 127.0.0.1:5000; a push makes its repository, IMMUTABLE (ARGS="--port 5001" adds options)
 	@HOLDFAST_CREATE_ON_PUSH=$${HOLDFAST_CREATE_ON_PUSH-IMMUTABLE} $(BIN)/holdfast serve $(ARGS)
@@ -49,6 +49,9 @@ torture: $(TEST) ## The proof battery, long: crashes, cut disks, races, planted 
 bench: $(TEST) ## Measure against other registries in one run (ARGS="--quick")
 	$(PIP) install -r bench/requirements.txt
 	$(BIN)/python -m bench $(ARGS)
+
+lint-quality: $(TEST) ## Measure what `holdfast lint` reads against hand-labelled public files
+	$(BIN)/python tests/pin/push_quality.py
 
 fuzz: $(TEST) ## Fuzz every parser, a minute each (ARGS="--minutes 15 --target manifest")
 	$(BIN)/python -m fuzz $(ARGS)

@@ -143,7 +143,7 @@ RULES = [
 
 @pytest.mark.parametrize(("rule", "verdicts"), RULES)
 def test_rules_of_metadata_action(rule: str, verdicts: list[Repetition]) -> None:
-    text = workflow(METADATA.format(rule=rule, flavor=""))
+    text = workflow(METADATA.format(rule=rule, flavor=""), on="[push, pull_request, schedule]")
     assert [verdict for _, verdict in pushed(".github/workflows/x.yml", text)] == verdicts
 
 

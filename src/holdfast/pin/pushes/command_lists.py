@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from holdfast.pin.pushes import passage as passages
 from holdfast.pin.pushes import references, variables, yaml_tree
 from holdfast.pin.pushes.following import Findings
+from holdfast.pin.pushes.placeholders import Placeholders
 from holdfast.pin.pushes.push import Push
-from holdfast.pin.pushes.shell import Placeholders, Script
+from holdfast.pin.pushes.shell import Script
 from holdfast.pin.pushes.tag import EMPTY, Part, Repetition, Values, concatenate, union, unknown, words_of
 from holdfast.pin.pushes.templating import template
 
@@ -101,7 +102,7 @@ class CircleReader:
                         called.add(name)
                         self._job(jobs[name], arguments)
                     elif arguments is not None:
-                        self._orb(name, arguments, {}, {})
+                        self._orb(name, arguments, {}, {}, yaml_tree.place(entry))
         for name, job in jobs.items():
             if name not in called:
                 self._job(job, None)
@@ -142,7 +143,7 @@ class CircleReader:
                     inner = self._parameters(command, arguments, parameters)
                     self._steps(yaml_tree.get(command, "steps"), inner, names, depth + 1)
                 elif arguments is not None:
-                    self._orb(name, arguments, parameters, names)
+                    self._orb(name, arguments, parameters, names, yaml_tree.place(step))
 
     def _run(self, node: Node | None, parameters: dict[str, Values], names: dict[str, Values]) -> None:
         command = yaml_tree.get(node, "command") if yaml_tree.is_mapping(node) else node
@@ -176,7 +177,14 @@ class CircleReader:
 
         return template(yaml_tree.passage(node, self._text), _CIRCLE_SETTING, evaluate, "yaml")
 
-    def _orb(self, name: str, arguments: Node, parameters: dict[str, Values], names: Mapping[str, Values]) -> None:
+    def _orb(
+        self,
+        name: str,
+        arguments: Node,
+        parameters: dict[str, Values],
+        names: Mapping[str, Values],
+        place: int | None = None,
+    ) -> None:
         orb, _, verb = name.partition("/")
         source = self._orbs.get(orb, "")
         row = next((row for key, row in _ORBS.items() if source.startswith(key) and verb in row.verbs), None)
@@ -193,13 +201,13 @@ class CircleReader:
         node = next((given[key] for key in row.tags if key in given), None)
         if node is None:
             default = (row.default,)
-            place = yaml_tree.place(arguments)
-            self.findings.add([Push(repository, default, name, place, implied=row.default.literal)])
+            at = yaml_tree.place(arguments) if place is None else place
+            self.findings.add([Push(repository, default, name, at, implied=row.default.literal)])
             return
         for text in self._value(node, inner, names):
             for tag in words_of(text):
-                place = references.place_within(tag, yaml_tree.bounds(node))
-                self.findings.add([Push(repository, tag, name, place, references.span_of(tag))])
+                at = references.place_within(tag, yaml_tree.bounds(node))
+                self.findings.add([Push(repository, tag, name, at, references.span_of(tag))])
 
 
 def _matrix(arguments: Node | None, reader: CircleReader, parameters: dict[str, Values]) -> dict[str, Values]:
@@ -297,7 +305,7 @@ def _ecr_pipe(node: Node, text: str, findings: Findings, script: Script) -> None
         )
 
     image, tags = value("IMAGE_NAME"), value("TAGS")
-    place = yaml_tree.place(node)
+    place = yaml_tree.place(yaml_tree.get(node, "variables", "TAGS") or node)
     texts = [one for given in tags for one in words_of(given)]
     for tag in texts:
         findings.add([Push(image[0], tag, "atlassian/aws-ecr-push-image", place, references.span_of(tag))])

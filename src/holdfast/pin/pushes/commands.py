@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from holdfast.pin.pushes import references
+from holdfast.pin.pushes import references, variables
 from holdfast.pin.pushes.push import Purpose, Push
 from holdfast.pin.pushes.tag import Text, Values, cut, literal, shown, unknown, words_of
 
@@ -195,7 +195,7 @@ def _program(word: Word) -> str:
 
 def _past_globals(words: list[Word]) -> list[Word]:
     at = 0
-    while at < len(words) and text_of(words[at]).startswith("-"):
+    while at < len(words) and (text_of(words[at]).startswith("-") or not text_of(words[at])):
         at += 2 if text_of(words[at]) in _GLOBAL_VALUED else 1
     return words[at:]
 
@@ -247,6 +247,8 @@ def _by_row(call: Call, row: Row, words: Sequence[Word]) -> list[Push]:
     elif row.positional and any(text_of(word) == "xargs" for word in call.words):
         found.append(((unknown("...", "is what xargs is given"),), call.words[0]))
     whole = row.positional != "" and arguments.has("-a", "--all-tags")
+    if "az" in row.programs:
+        found = [(tuple(_run_of_az(text) for text in values), word) for values, word in found]
     return [
         push
         for values, word in found
@@ -254,6 +256,15 @@ def _by_row(call: Call, row: Row, words: Sequence[Word]) -> list[Push]:
         for one in words_of(text)
         for push in references.pushes(one, via, call.script.place(word.start), row.scheme, row.purpose, every_tag=whole)
     ]
+
+
+def _run_of_az(text: Text) -> Text:
+    """Put the run's id in the place of `{{.Run.ID}}`, which `az acr build` knows."""
+    said = shown(text)
+    at = said.find("{{.Run.ID}}")
+    if at < 0:
+        return text
+    return (*cut(text, 0, at), variables.RUN.part("{{.Run.ID}}"), *cut(text, at + len("{{.Run.ID}}")))
 
 
 def cut_after(text: Text, prefix: str) -> Text:
@@ -358,11 +369,15 @@ def _ko(call: Call) -> list[Push]:
     if shown(repository).startswith(("ko.local", "kind.local")):
         return []
     place = call.script.place(call.start)
-    values = arguments.values("-t", "--tags")
-    if not values:
+    given = [(value, word) for name, value, word in arguments.options if name in {"-t", "--tags"} and value]
+    if not given:
         return [Push(repository, literal("latest"), "ko", place, implied=True)]
-    tags = [one for value in values for text in value for one in words_of(text)]
-    return [Push(repository, tag, "ko", place, references.span_of(tag)) for tag in tags]
+    return [
+        Push(repository, tag, "ko", call.script.place(word.start), references.span_of(tag))
+        for value, word in given
+        for text in value
+        for tag in words_of(text)
+    ]
 
 
 _JIB_IMAGE: Final = ("-Djib.to.image=", "-Dimage=", "--image=", "-Djib.to.image")

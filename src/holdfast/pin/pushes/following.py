@@ -33,10 +33,16 @@ class Findings:
     labels: list[Push] = field(default_factory=list)
     """Tags given on the machine alone: an edit of a pushed tag has to change them too."""
     calls: list[Call] = field(default_factory=list)
+    _known: set[tuple[int, str, str, str]] = field(default_factory=set)
 
     def add(self, pushes: Sequence[Push]) -> None:
         """Keep pushes, as of this file's system."""
-        self.pushes.extend(replace(push, system=self.system) for push in pushes)
+        for push in pushes:
+            # A function that is handed a command, and the command itself, are one push.
+            key = (push.place, push.image, push.purpose, push.verdict)
+            if key not in self._known:
+                self._known.add(key)
+                self.pushes.append(replace(push, system=self.system))
 
     def follow(self, script: Script, passage: Passage, inside: int = 0) -> Script:
         """Follow a script and keep what it pushes; it then holds what was set."""

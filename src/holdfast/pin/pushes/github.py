@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.pushes import github_expressions, metadata_action, references, variables, yaml_tree
 from holdfast.pin.pushes.following import Findings
+from holdfast.pin.pushes.placeholders import Placeholders
 from holdfast.pin.pushes.push import Push
-from holdfast.pin.pushes.shell import Placeholders, Script
+from holdfast.pin.pushes.shell import Script
 from holdfast.pin.pushes.tag import EMPTY, Part, Repetition, Text, Values, literal, shown, union, unknown, words_of
 from holdfast.pin.pushes.templating import template
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from holdfast.pin.pushes.passage import Span
     from holdfast.pin.pushes.yaml_tree import Node
 
+_BUILDER: Final = "docker/github-builder/.github/workflows/"
 _FOR_TAGS: Final = re.compile(r"refs/tags/|github\.ref_type\s*==\s*'tag'|event_name\s*==\s*'release'")
+_NO_REQUESTS: Final = re.compile(r"event_name\s*(!=\s*'pull_request'|==\s*'push')|refs/heads/|refs/tags/")
+_METADATA_FILE: Final = re.compile(r"DOCKER_METADATA_OUTPUT_JSON|docker-metadata-action")
 _NEGATED: Final = re.compile(r"!\s*startsWith|ref_type\s*!=|\|\|")
 
 
@@ -79,7 +83,11 @@ class _Job:
     matrix: dict[str, Values] = field(default_factory=dict)
     steps: dict[str, _Step] = field(default_factory=dict)
     releases_only: bool = False
+    never_tags: bool = False
+    """Whether the step is not run for tags of git."""
     metadata: Values = ()
+    never_requests: bool = False
+    """Whether nothing is pushed for pull requests."""
 
 
 class Reader:
@@ -91,10 +99,13 @@ class Reader:
         self._inputs: dict[str, Values] = {}
         self._needs: dict[str, dict[str, Values]] = {}
         self._walk = yaml_tree.Walk()
+        self._events: set[str] = set()
+        self._metadata_tags: Values = ()
 
     def read(self, root: Node) -> Findings:
         """Read a document."""
         on = yaml_tree.get(root, "on")
+        self._events = _events(on)
         releases_only = _starts_for_tags_only(on)
         for source in (yaml_tree.get(root, "inputs"), yaml_tree.get(on, "workflow_dispatch", "inputs"),
                        yaml_tree.get(on, "workflow_call", "inputs")):  # fmt: skip
@@ -137,6 +148,8 @@ class Reader:
         job = _Job(dict(above.env), releases_only=above.releases_only or _is_for_tags(yaml_tree.get(node, "if")))
         self._matrix(yaml_tree.get(node, "strategy", "matrix"), job)
         self._environment(yaml_tree.get(node, "env"), job)
+        if yaml_tree.word(yaml_tree.get(node, "uses")).startswith(_BUILDER):
+            self._builder(node, job)
         for step in yaml_tree.elements(yaml_tree.get(node, "steps")):
             self._step(step, job)
         outputs = {key: self._values(value, job) for key, value in yaml_tree.pairs(yaml_tree.get(node, "outputs"))}
@@ -171,6 +184,9 @@ class Reader:
         self._walk.step()
         before = job.releases_only
         job.releases_only = before or _is_for_tags(yaml_tree.get(node, "if"))
+        job.never_tags = "!startsWith(github.ref,'refs/tags" in yaml_tree.word(yaml_tree.get(node, "if")).replace(
+            " ", ""
+        )
         outer = job.env
         job.env = dict(outer)
         if job.releases_only:
@@ -202,9 +218,9 @@ class Reader:
             names["DOCKER_METADATA_OUTPUT_TAGS"] = job.metadata
         script = Script(known, names, placeholders, releases_only=job.releases_only)
         self.findings.follow(script, passage)
-        if "imagetools create" in passage.text and "DOCKER_METADATA_OUTPUT_JSON" in passage.text:
+        if "imagetools create" in passage.text and _METADATA_FILE.search(passage.text):
             at = passage.place(passage.text.index("imagetools create"))
-            self._references(job.metadata, "docker buildx imagetools create", (at, at))
+            self._references(job.metadata or self._metadata_tags, "docker buildx imagetools create", (at, at))
         step.outputs.update(script.outputs)
         return script.outputs if "GITHUB_ENV" in passage.text or "::set-env" in passage.text else {}
 
@@ -212,14 +228,13 @@ class Reader:
 
     def _uses(self, action: str, node: Node, step: _Step, job: _Job) -> None:
         inputs = dict(yaml_tree.pairs(yaml_tree.get(node, "with")))
-        place = yaml_tree.place(node)
+        place = yaml_tree.place(yaml_tree.get(node, "uses") or node)
         if action in {"docker/metadata-action", "crazy-max/ghaction-docker-meta"}:
             self._metadata(inputs, step, job)
         elif action in BUILD_PUSH:
             self._build_push(action, inputs, job)
         elif action == "docker/bake-action" and self._is_on(inputs.get("push")):
-            tag = unknown("bake", "has the tags that the bake file says")
-            self.findings.add([Push((), tag, action, place)])
+            self._bake(inputs, place, job)
         elif action in PUSHERS:
             self._pusher(action, PUSHERS[action], inputs, place, job)
         elif action == "docker/login-action" or action.startswith("aws-actions/amazon-ecr-login"):
@@ -252,7 +267,9 @@ class Reader:
     def _metadata(self, inputs: dict[str, Node], step: _Step, job: _Job) -> None:
         rules, flavor = self._lines(inputs.get("tags"), job), self._lines(inputs.get("flavor"), job)
         flavor = [_trimmed(line) for line in flavor]
-        made = metadata_action.tags([_trimmed(rule) for rule in rules], flavor, written=bool(rules))
+        made = metadata_action.tags(
+            [_trimmed(rule) for rule in rules], flavor, written=bool(rules), events=self._events
+        )
         if job.releases_only:
             made = [tuple(_at_release(part) for part in text) for text in made]
         node = inputs.get("images")
@@ -260,8 +277,11 @@ class Reader:
         step.images = tuple(images)
         step.tags = tuple((*image, *literal(":"), *tag) for image in images or [()] for tag in made)
         step.outputs["tags"] = step.tags
+        for index, reference in enumerate(step.tags):
+            step.outputs[f"tags-{index}"] = (reference,)
         step.outputs["version"] = tuple(made[:1]) or EMPTY
         job.metadata = (*job.metadata, *step.tags)
+        self._metadata_tags = job.metadata
 
     def _build_push(self, action: str, inputs: dict[str, Node], job: _Job) -> None:
         outputs = shown(self._input(inputs.get("outputs"), job)[0])
@@ -277,7 +297,35 @@ class Reader:
         tags = inputs.get("tags")
         if tags is None:
             return
-        self._references(self._input(tags, job), action, yaml_tree.bounds(tags))
+        given = _for_condition(self._input(tags, job), self._conditioned(push, job))
+        self._references(given, action, yaml_tree.bounds(tags))
+
+    def _builder(self, node: Node, job: _Job) -> None:
+        """Read a call of Docker's reusable workflows: metadata-action's rules, and whether it pushes."""
+        inputs = dict(yaml_tree.pairs(yaml_tree.get(node, "with")))
+        if not self._is_on(inputs.get("push")):
+            return
+        names = {"images": "meta-images", "tags": "meta-tags", "flavor": "meta-flavor"}
+        step = _Step()
+        self._metadata({key: inputs[name] for key, name in names.items() if name in inputs}, step, job)
+        place = yaml_tree.place(yaml_tree.get(node, "uses") or node)
+        self._references(step.tags, "docker/github-builder", (place, place))
+
+    def _conditioned(self, push: Node | None, job: _Job) -> _Job:
+        """Return the job as the condition of `push:` narrows it."""
+        text = yaml_tree.word(push)
+        for_tags = job.releases_only or (bool(_FOR_TAGS.search(text)) and not _NEGATED.search(text))
+        return replace(job, releases_only=for_tags, never_requests=bool(_NO_REQUESTS.search(text)))
+
+    def _bake(self, inputs: dict[str, Node], place: int, job: _Job) -> None:
+        """Take the tags of metadata-action if its bake file is given; those of other files are not seen."""
+        files = yaml_tree.word(inputs.get("files"))
+        if "bake-file" in files and job.metadata:
+            given = _for_condition(job.metadata, self._conditioned(inputs.get("push"), job))
+            self._references(given, "docker/bake-action", (place, place))
+            return
+        tag = unknown("bake", "has the tags that the bake file says")
+        self.findings.add([Push((), tag, "docker/bake-action", place)])
 
     def _references(self, values: Values, via: str, bounds: tuple[int, int]) -> None:
         for text in values:
@@ -367,6 +415,45 @@ def _starts_for_tags_only(on: Node | None) -> bool:
         if "tags" not in names or "branches" in names or "branches-ignore" in names:
             return False
     return any(True for _ in yaml_tree.pairs(on))
+
+
+_OF_BRANCHES: Final = ("type=ref,event=branch", "type=ref,event=pr", "type=edge", "nightly")
+_OF_TAGS: Final = ("type=ref,event=tag", "type=semver", "type=pep440", "type=match")
+
+
+def _for_condition(values: Values, job: _Job) -> Values:
+    """Leave out what metadata-action does not make in a run that the step's condition lets pass."""
+
+    def made_by(text: Text, rules: tuple[str, ...]) -> bool:
+        return any(part.text.startswith(rules) and not part.literal for part in text)
+
+    if job.never_requests:
+        values = tuple(text for text in values if not made_by(text, ("type=ref,event=pr",)))
+    if job.releases_only:
+        return tuple(text for text in values if not made_by(text, _OF_BRANCHES))
+    if job.never_tags:
+        latest = any(made_by(text, _OF_TAGS) for text in values)
+        return tuple(
+            text
+            for text in values
+            if not made_by(text, _OF_TAGS) and not (latest and any(part.setting == "flavor" for part in text))
+        )
+    return values
+
+
+def _events(on: Node | None) -> set[str]:
+    """Return the events that start a workflow; `push tags` for a push of tags alone."""
+    if not yaml_tree.is_mapping(on):
+        return {yaml_tree.word(one) for one in yaml_tree.elements(on)} - {""}
+    found: set[str] = set()
+    for event, filters in yaml_tree.pairs(on):
+        names = {name for name, _ in yaml_tree.pairs(filters)}
+        tags_alone = event == "push" and "tags" in names and not names & {"branches", "branches-ignore"}
+        found.add("push tags" if tags_alone else event)
+        if event == "push" and names & {"branches"} and "tags" not in names:
+            found.discard("push")
+            found.add("push branches")
+    return found
 
 
 def _is_for_tags(condition: Node | None) -> bool:

@@ -21,6 +21,7 @@ _TOKEN: Final = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<name>[A-Za-z_][\w-]*(?:\.[\w*-]+|\['[^']*'\])*)"
     r"|(?P<number>-?\d[\w.]*)|(?P<mark>&&|\|\||==|!=|<=|>=|[()!,<>\[\]]))"
 )
+_JSON_TAG: Final = re.compile(r"fromJSON\(\s*steps\.([\w-]+)\.outputs\.json\s*\)\.tags\[(\d+)\]", re.IGNORECASE)
 _MAX_DEPTH: Final = 20
 _SAME: Final = frozenset({"tojson", "fromjson", "join"})
 EXPRESSION: Final = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
@@ -28,6 +29,7 @@ EXPRESSION: Final = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 
 def evaluate(expression: str, lookup: Callable[[str], Values], span: Span | None = None) -> Values:
     """Return what an expression stands for; `lookup` knows names with their dots."""
+    expression = _JSON_TAG.sub(r"steps.\1.outputs.tags-\2", expression)
     shown = "${{ " + " ".join(expression.split()) + " }}"
     try:
         values = _Reader(expression, lookup).read()

@@ -15,8 +15,9 @@ from typing import Final
 from holdfast.pin.pushes import references, substitutions, variables
 from holdfast.pin.pushes.following import Findings
 from holdfast.pin.pushes.passage import Passage, Span
+from holdfast.pin.pushes.placeholders import Placeholders
 from holdfast.pin.pushes.push import Push
-from holdfast.pin.pushes.shell import Placeholders, Script
+from holdfast.pin.pushes.shell import Script
 from holdfast.pin.pushes.tag import EMPTY, Part, Repetition, Values, concatenate, literal, shown, union, unknown
 from holdfast.pin.pushes.templating import template
 
@@ -278,7 +279,7 @@ class Reader:
     def _first_argument(self) -> Values | None:
         """Read the first argument of a call, pass over the rest; None if there is none."""
         if self._peek().text != "(":
-            return self._string(self._take()) if self._peek().kind == "string" else None
+            return self._expression() if self._peek().kind in {"string", "name"} else None
         start = self._at
         self._at += 1
         values = None if self._peek().text == ")" else self._expression()

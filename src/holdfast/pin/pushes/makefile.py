@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from holdfast.pin.pushes import substitutions, variables
 from holdfast.pin.pushes.following import Findings
 from holdfast.pin.pushes.passage import Passage, Span, join
-from holdfast.pin.pushes.shell import Placeholders, Script
+from holdfast.pin.pushes.placeholders import Placeholders
+from holdfast.pin.pushes.shell import Script
 from holdfast.pin.pushes.tag import EMPTY, Part, Repetition, Values, unknown
 from holdfast.pin.pushes.templating import template
 

@@ -13,7 +13,7 @@ from holdfast.pin.pushes import variables
 from holdfast.pin.pushes.tag import Part, Repetition, Text, cut, literal, shown, unknown, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from holdfast.pin.pushes.variables import Meaning
 
@@ -33,10 +33,29 @@ _WHOLE_VERSIONS: Final = re.compile(r"\{\{\s*(raw|version|base|tag)\s*\}\}")
 _PIECE: Final = re.compile(r"\{\{.*?\}\}")
 
 
-def tags(rules: Sequence[Text], flavor: Sequence[Text], *, written: bool) -> list[Text]:
+_EVENTS: Final = {
+    "schedule": {"schedule"},
+    "pr": {"pull_request", "pull_request_target", "workflow_call"},
+    "edge": {"push", "push branches", "schedule", "workflow_dispatch", "workflow_call", "pull_request"},
+}
+"""Rule -> the events that it makes a tag for."""
+
+
+def _can_happen(kind: str, event: str, events: Collection[str]) -> bool:
+    wanted = _EVENTS.get(event if kind == "ref" else kind)
+    if kind == "ref" and event == "branch":
+        return not events or bool(set(events) - {"pull_request", "pull_request_target", "release", "push tags"})
+    if kind in {"semver", "pep440", "match"} or (kind == "ref" and event == "tag"):
+        return not events or bool(set(events) & {"push", "push tags", "release", "workflow_dispatch", "workflow_call",
+                                                 "create", "workflow_run", "repository_dispatch"})  # fmt: skip
+    return wanted is None or not events or bool(set(events) & wanted)
+
+
+def tags(rules: Sequence[Text], flavor: Sequence[Text], *, written: bool, events: Collection[str] = ()) -> list[Text]:
     """Return the tags that rules make; `written`: whether the input `tags` is there.
 
-    A rule's text keeps its places, so that an edit can name it.
+    A rule's text keeps its places, so that an edit can name it. A rule for events that do not start the workflow makes
+    no tag; `push tags` is a push for tags alone, and without `events` all may happen.
     """
     settings = {name: value for line in flavor for name, _, value in [shown(line).partition("=")]}
     latest = settings.get("latest", "auto").strip()
@@ -45,7 +64,8 @@ def tags(rules: Sequence[Text], flavor: Sequence[Text], *, written: bool) -> lis
     for rule in rules if written else [literal(one) for one in DEFAULT_RULES]:
         fields = _fields(rule)
         kind = shown(fields.get("type", literal("raw")))
-        if shown(fields.get("enable", ())).strip() == "false":
+        off = shown(fields.get("enable", ())).strip() == "false"
+        if off or not _can_happen(kind, shown(fields.get("event", ())), events):
             continue
         tag = _tag(kind, fields)
         if tag is None:

@@ -65,6 +65,16 @@ class Passage:
         return Passage(self.text[start:end], tuple(pieces), self.place(start))
 
 
+def single_dollars(passage: Passage) -> Passage:
+    """Return a passage with `$$` as `$`: how Cloud Build writes what the shell is to see."""
+    parts: list[Passage] = []
+    at = 0
+    while (found := passage.text.find("$$", at)) >= 0:
+        parts.append(passage.cut(at, found + 1))
+        at = found + 2
+    return join([*parts, passage.cut(at, len(passage.text))], "") if parts else passage
+
+
 def join(passages: list[Passage], between: str = "\n") -> Passage:
     """Return passages one after the other, as a runner of CI joins the lines of a script."""
     texts: list[str] = []

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.pushes import references, variables, yaml_tree
 from holdfast.pin.pushes.following import Findings
-from holdfast.pin.pushes.shell import Placeholders, Script
+from holdfast.pin.pushes.placeholders import Placeholders
+from holdfast.pin.pushes.shell import Script
 from holdfast.pin.pushes.tag import Part, Repetition, Values, literal
 from holdfast.pin.pushes.templating import template
 

@@ -60,12 +60,17 @@ def hidden_tag(reference: Text) -> Text | None:
     """Return the part that may hold the tag of a reference in which none is written; None if `latest` is meant."""
     if not reference:
         return None
-    last = reference[-1]
-    if last.literal or last.whole:
+    slash = max((at for at, part in enumerate(reference) if part.literal and "/" in part.text), default=-1)
+    name = reference[slash:] if slash >= 0 else reference
+    if slash >= 0 and not name[0].text.endswith("/"):
+        # `repo/app-$X`: a name that a variable ends, far more often than one that a tag follows.
+        return name[-1:] if name[-1].repetition is Repetition.UNKNOWN and not name[-1].literal else None
+    first = name[1] if slash >= 0 and len(name) > 1 else name[0]
+    if first.literal or first.whole:
         return None
-    if last.repetition is Repetition.UNKNOWN:
-        return (type(last)(last.text, last.repetition, last.reason, literal=False),)
-    return (last,) if len(reference) == 1 else None
+    if first.repetition is Repetition.UNKNOWN:
+        return tuple(part for part in name if part is not name[0] or slash < 0)
+    return (first,) if len(reference) == 1 else None
 
 
 def repository_of(reference: Text) -> Text:
@@ -86,7 +91,8 @@ def span_of(text: Text) -> Span | None:
 
 def place_within(text: Text, bounds: tuple[int, int]) -> int:
     """Return where a text is written inside of bounds; what it is made of may be written elsewhere."""
-    places = [part.span.start for part in text if part.span is not None]
+    used = [part.at for part in text if part.at is not None]
+    places = [*used, *(part.span.start for part in text if part.span is not None)]
     return next((place for place in places if bounds[0] <= place < bounds[1]), bounds[0])
 
 

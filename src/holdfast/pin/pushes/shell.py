@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Final
 import tree_sitter
 import tree_sitter_bash
 
-from holdfast.pin.pushes import substitutions
-from holdfast.pin.pushes.passage import Passage, Span
+from holdfast.pin.pushes import outputs, substitutions, variables
+from holdfast.pin.pushes.passage import Passage
+from holdfast.pin.pushes.placeholders import Placeholders
 from holdfast.pin.pushes.tag import (
     EMPTY,
     Part,
     Repetition,
     Values,
-    after,
     concatenate,
     decisive,
-    literal,
     shown,
     union,
     unknown,
@@ -36,7 +35,7 @@ from holdfast.pin.pushes.tag import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from holdfast.pin.pushes.variables import Meaning
 
@@ -44,6 +43,7 @@ _BASH: Final = tree_sitter.Language(tree_sitter_bash.language())
 _MAX_CHARACTERS: Final = 200_000
 _MAX_STEPS: Final = 20_000
 _MAX_DEPTH: Final = 6
+_MAX_WORDS: Final = 200
 _MAX_NESTING: Final = 120
 _LONGEST_SHOWN: Final = 80
 _BLOCKS: Final = frozenset(
@@ -53,11 +53,10 @@ _BRANCHING: Final = frozenset({"if_statement", "case_statement"})
 _LOOPS: Final = frozenset({"while_statement", "c_style_for_statement"})
 _ASSIGNING: Final = frozenset({"declaration_command", "variable_assignments"})
 _EXPANSION: Final = re.compile(r"\$\{[!#]?([A-Za-z_]\w*|[0-9@*]+)(.*)\}\Z", re.DOTALL)
-_PLACEHOLDER: Final = re.compile(r"\$\{(__hf\d+)\}")
-_OUTPUTS: Final = re.compile(r"GITHUB_OUTPUT|GITHUB_ENV|BASH_ENV|\.env\b|GITHUB_STATE")
-_COMMAND_OUTPUT: Final = re.compile(
-    r"(?:::set-output name=|##vso\[task\.setvariable variable=)([\w.-]+)[^\]:]*(?:::|\])"
+_FOR_TAGS: Final = re.compile(
+    r"REF_TYPE\}?\"?\s*(=|==|-eq)\s*\"?tag|(=|==|=~)\s*\"?\^?refs/tags|-n\s+\"?\$\{?\w*_TAG\b"
 )
+_RELEASED: Final = {variables.REF: variables.RELEASE_REF, variables.GIT_TAG: variables.RELEASE_REF}
 
 
 def _made_of(part: Part) -> str:
@@ -86,46 +85,6 @@ class Call:
     stdin: str = ""
 
 
-@dataclass(slots=True)
-class Placeholders:
-    """Expressions of another language inside a script, each replaced by a shell variable of ours."""
-
-    names: dict[str, Values] = field(default_factory=dict)
-
-    def put(
-        self, passage: Passage, pattern: re.Pattern[str], evaluate: Callable[[str, Span | None], Values]
-    ) -> Passage:
-        """Return the passage with every match of the pattern replaced; its first group is the expression."""
-        texts: list[str] = []
-        pieces: list[tuple[int, int, int]] = []
-        length = at = 0
-        for match in pattern.finditer(passage.text):
-            name = f"__hf{len(self.names)}"
-            expression = next((group for group in match.groups() if group is not None), match.group())
-            self.names[name] = evaluate(expression, passage.span(match.start(), match.end()))
-            before = passage.cut(at, match.start())
-            pieces.extend((begin + length, place, size) for begin, place, size in before.pieces)
-            texts += [before.text, f"${{{name}}}"]
-            length += len(before.text) + len(name) + 3
-            at = match.end()
-        rest = passage.cut(at, len(passage.text))
-        pieces.extend((begin + length, place, size) for begin, place, size in rest.pieces)
-        return Passage("".join([*texts, rest.text]), tuple(pieces), passage.near)
-
-    def expand(self, text: str, span: Span | None = None, setting: str = "") -> Values:
-        """Return a text that holds placeholders as values."""
-        found: list[Values] = []
-        at = 0
-        for match in _PLACEHOLDER.finditer(text):
-            if match.start() > at:
-                found.append((literal(text[at : match.start()]),))
-            found.append(self.names.get(match.group(1), EMPTY))
-            at = match.end()
-        if not found:
-            return ((Part(text, span=span, setting=setting),),) if text else EMPTY
-        return concatenate([*found, (literal(text[at:]),)])
-
-
 class Script:
     """One script, and what came of following it."""
 
@@ -141,12 +100,15 @@ class Script:
         self.known = known
         self.names: dict[str, Values] = dict(names or {})
         self.calls: list[Call] = []
-        self.outputs: dict[str, Values] = {}
+        self._said = outputs.Outputs()
         self.placeholders = placeholders or Placeholders()
         self._setting = setting
         self._releases_only = releases_only
         self._functions: dict[str, tree_sitter.Node] = {}
-        self._writes_outputs = False
+        self._arrays: dict[str, list[Word]] = {}
+        self._positional: list[Word] = []
+        self._substituted: set[tuple[int, int]] = set()
+        self._stdin: Values = ()
         self._steps = 0
         self._depth = 0
         self._nesting = 0
@@ -154,11 +116,16 @@ class Script:
         self._source = b""
         self._positions: list[int] | None = None
 
+    @property
+    def outputs(self) -> dict[str, Values]:
+        """What it says to later steps."""
+        return self._said.found
+
     def run(self, script: Passage) -> None:
         """Follow a script; what it sets is there for the next one."""
         if len(script.text) > _MAX_CHARACTERS:
             return
-        self._script, self._functions = script, {}
+        self._script, self._functions, self._substituted = script, {}, set()
         self._source = script.text.encode("utf-8", "surrogateescape")
         self._positions = None
         if not script.text.isascii():
@@ -204,9 +171,12 @@ class Script:
         self._nesting -= 1
 
     def _redirected(self, node: tree_sitter.Node) -> None:
-        writes = self._writes_outputs
-        if _OUTPUTS.search(self._raw(node)):
-            self._writes_outputs = True
+        writes, stdin = self._said.written, self._stdin
+        for child in node.named_children:
+            if child.type == "herestring_redirect" and child.named_children:
+                self._stdin = self._value(child.named_children[0])
+        if outputs.FILES.search(self._raw(node)):
+            self._said.written = True
             for heredoc in node.named_children:
                 if heredoc.type == "heredoc_redirect":
                     self._lines_of_heredoc(heredoc)
@@ -216,14 +186,14 @@ class Script:
                     if inner.type in {"pipeline", "command"}:
                         self._visit(inner)
             self._visit(child)
-        self._writes_outputs = writes
+        self._said.written, self._stdin = writes, stdin
 
     def _lines_of_heredoc(self, node: tree_sitter.Node) -> None:
         for body in node.named_children:
             if body.type == "heredoc_body":
                 for text in self._pieces(body, body.start_byte, body.end_byte):
                     for line in words_of(text):
-                        self._output(line)
+                        self._said.line(line)
 
     def _either(self, node: tree_sitter.Node) -> None:
         """Follow `a && b`: what b sets may be set."""
@@ -248,13 +218,17 @@ class Script:
                 paths[0].append(child)
         if node.type == "case_statement":
             paths = paths[1:]
-        before = dict(self.names)
+        before, known = dict(self.names), self.known
         ends: list[dict[str, Values]] = [] if complete else [dict(before)]
         for path in paths:
             self.names = dict(before)
+            condition = path[0] if path and node.type == "if_statement" else None
+            if condition is not None and _FOR_TAGS.search(self._raw(condition)):
+                self.known = {name: _RELEASED.get(meaning, meaning) for name, meaning in known.items()}
             for child in path:
                 self._visit(child)
             ends.append(self.names)
+            self.known = known
         self._merge(ends)
 
     def _merge(self, ends: list[dict[str, Values]]) -> None:
@@ -262,7 +236,7 @@ class Script:
         for name in {name for end in ends for name in end}:
             values = [end[name] for end in ends if name in end]
             same = all(one is values[0] for one in values)
-            if len(values) < len(ends):
+            if len(values) < len(ends) and (name.isupper() or name in self.known):
                 values.append(self._outside(name))
             merged[name] = values[0] if same and len(values) == 1 else union(*values)
         self.names = merged
@@ -290,9 +264,11 @@ class Script:
         if name.type == "subscript":
             key = key.partition("[")[0]
         found = EMPTY if value is None else self._value(value)
-        if value is not None and value.type == "array":
-            found = union(*(word.values for child in value.named_children for word in self._split(child))) or EMPTY
         appended = b"+=" in self._source[name.end_byte : name.end_byte + 2]
+        if value is not None and value.type == "array":
+            words = [word for child in value.named_children for word in self._split(child)]
+            self._arrays[key] = [*(self._arrays.get(key, []) if appended else []), *words][:_MAX_WORDS]
+            found = union(*(word.values for word in words)) or EMPTY
         if appended and key in self.names:
             # A list that grows: what is put in separately is one more value of it.
             found = (
@@ -310,23 +286,39 @@ class Script:
                 key, value = child.child_by_field_name("name"), child.child_by_field_name("value")
                 if key is not None:
                     own[self._raw(key)] = EMPTY if value is None else self._value(value)
-            elif child.type in {"heredoc_redirect", "herestring_redirect", "file_redirect"}:
-                continue
+            elif child.type == "herestring_redirect" and child.named_children:
+                self._stdin = self._value(child.named_children[0])
         if name is None:
             self.names.update(own)
             return
         words = [word for child in (name, *node.children_by_field_name("argument")) for word in self._split(child)]
         if not words:
             return
+        start, end = self._at(node.start_byte), self._at(node.end_byte)
+        call = Call(tuple(words), self._script, start, end, {**self.names, **own})
         program = shown(words[0].values[0]) if words[0].values else ""
         if program in self._functions and self._depth < _MAX_DEPTH:
+            # A function may stand for a program of its name: the call itself counts too.
+            self.calls.append(call)
             self._call_function(self._functions[program], words[1:], own)
             return
         if program in {"echo", "printf"}:
-            self._echo(program, words[1:])
+            self._said.say(program, words[1:])
             return
-        start, end = self._at(node.start_byte), self._at(node.end_byte)
-        self.calls.append(Call(tuple(words), self._script, start, end, {**self.names, **own}))
+        if program == "read":
+            self._read(words[1:])
+            return
+        self.calls.append(call)
+
+    def _read(self, words: list[Word]) -> None:
+        """Set what `read` sets: the words that are handed in, as far as they are known."""
+        named = [shown(word.values[0]) for word in words if word.values and not shown(word.values[0]).startswith("-")]
+        flags = "".join(shown(word.values[0]) for word in words if word.values and shown(word.values[0])[:1] == "-")
+        for name in named[-1:]:
+            known = tuple(one for text in self._stdin for one in words_of(text))
+            self.names[name] = known or (unknown(f"${name}", "is read when it runs"),)
+            if "a" in flags:
+                self._arrays[name] = [Word((one,), 0, 0) for one in self.names[name]]
 
     def _call_function(self, body: tree_sitter.Node, words: list[Word], own: dict[str, Values]) -> None:
         positional = {str(at): word.values for at, word in enumerate(words, 1)}
@@ -336,50 +328,25 @@ class Script:
             del self.names[key]
         self.names.update(own)
         self.names.update(positional)
+        outer, self._positional = self._positional, words
         self._depth += 1
         self._visit(body)
         self._depth -= 1
+        self._positional = outer
         for key in positional:
             self.names.pop(key, None)
         self.names.update(before)
-
-    def _echo(self, program: str, words: list[Word]) -> None:
-        if program == "printf" and words:
-            format_, *arguments = words
-            texts: list[Values] = []
-            for at, piece in enumerate(shown(format_.values[0]).replace("\\n", "\n").split("%s")):
-                texts += [(literal(piece),)] if piece else []
-                texts += [arguments[at].values] if at < len(arguments) else []
-            values = concatenate(texts)
-        else:
-            values = concatenate([one for word in words for one in ((literal(" "),), word.values)])
-        for text in values:
-            said = shown(text)
-            command = _COMMAND_OUTPUT.search(said)
-            if command:
-                self._keep(command.group(1), text, command.end())
-            elif self._writes_outputs:
-                self._output(text)
-
-    def _output(self, text: tuple[Part, ...]) -> None:
-        found = re.match(r"\s*(?:export\s+)?([\w.-]+)=", shown(text))
-        if found:
-            self._keep(found.group(1), text, found.end())
-
-    def _keep(self, name: str, text: tuple[Part, ...], offset: int) -> None:
-        at = 0
-        for index, part in enumerate(text):
-            if part.literal and at + len(part.text) >= offset:
-                rest = after(text, index, offset - at)
-                known = self.outputs.get(name)
-                self.outputs[name] = (rest,) if known is None else union(known, (rest,))
-                return
-            at += len(part.text)
 
     # What words stand for
 
     def _split(self, node: tree_sitter.Node) -> list[Word]:
         start, end = self._at(node.start_byte), self._at(node.end_byte)
+        raw = self._raw(node).strip('"')
+        if raw in {"$@", "$*", "${@}"} and self._positional:
+            return list(self._positional)
+        array = re.fullmatch(r"\$\{(\w+)\[[@*]\]\}", raw)
+        if array and array.group(1) in self._arrays:
+            return [Word(word.values, start, end) for word in self._arrays[array.group(1)]]
         values = self._value(node)
         if node.type in {"simple_expansion", "expansion", "command_name"} and len(values) == 1:
             words = words_of(values[0])
@@ -511,15 +478,23 @@ class Script:
         raw = self._raw(node)
         inner = raw[2:-1] if raw.startswith("$(") else raw[1:-1]
         program = inner.split()[0] if inner.split() else ""
+        if (node.start_byte, node.end_byte) not in self._substituted and self._depth < _MAX_DEPTH:
+            # What is called inside may push too: IMAGE=$(ko build ./cmd).
+            self._substituted.add((node.start_byte, node.end_byte))
+            self._depth += 1
+            for child in node.named_children:
+                self._visit(child)
+            self._depth -= 1
         children = node.named_children
         span = self._script.span(self._at(node.start_byte), self._at(node.end_byte))
         if program in {"echo", "printf"}:
             if len(children) == 1 and children[0].type == "command" and program == "echo":
                 words = [word for one in children[0].children_by_field_name("argument") for word in self._split(one)]
                 return without_places(concatenate([word.values for word in words]))
-            inside = self._best_inside(node)
+            echoed = self._echoed(children[0]) if children else ()
+            inside = tuple(self._changed(text, node) for text in echoed) or self._best_inside(node)
             if inside:
-                return inside
+                return union(inside)
         meaning = substitutions.meaning_of(inner, releases_only=self._releases_only)
         if meaning is not None:
             return ((Part(self._short(node), meaning.repetition, meaning.reason, literal=False, span=span,
@@ -529,6 +504,19 @@ class Script:
             if found is not None:
                 return ((found.part(self._short(node)),),)
         return self._best_inside(node) or (unknown(self._short(node), "is what a command says"),)
+
+    def _echoed(self, node: tree_sitter.Node) -> Values:
+        """Return what the `echo` that begins a pipeline says, each of its words by itself."""
+        first = (
+            node.named_children[0]
+            if node.type in {"pipeline", "redirected_statement"} and node.named_children
+            else node
+        )
+        if first.type != "command":
+            return ()
+        words = [word for one in first.children_by_field_name("argument") for word in self._split(one)]
+        texts = (one for word in words for text in word.values for one in words_of(text))
+        return tuple(text for text in texts if not shown(text).startswith("-"))
 
     def _best_inside(self, node: tree_sitter.Node) -> Values:
         """Return one part as unique as the most unique variable inside; nothing if none says anything."""

@@ -62,7 +62,9 @@ class Part:
     whole: bool = False
     """Whether it stands for the name of a repository, and holds no tag of its own."""
     setting: str = ""
-    """The environment that it was taken from the file's own settings as, for edits; empty if written in place."""
+    """The kind of text that it is written in, for edits: yaml, shell, raw, make, groovy; empty where none is safe."""
+    at: int | None = None
+    """Where it is used, if that is another place than where it is written."""
 
 
 Text = tuple[Part, ...]

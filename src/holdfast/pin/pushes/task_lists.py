@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.pushes import references, variables, yaml_tree
 from holdfast.pin.pushes.following import Findings
+from holdfast.pin.pushes.passage import single_dollars
+from holdfast.pin.pushes.placeholders import Placeholders
 from holdfast.pin.pushes.push import Push
-from holdfast.pin.pushes.shell import Placeholders, Script
+from holdfast.pin.pushes.shell import Script
 from holdfast.pin.pushes.tag import Part, Repetition, Values, cut, literal, shown, unknown, words_of
 from holdfast.pin.pushes.templating import template
 
@@ -122,8 +124,8 @@ class AzureReader:
         elif task.startswith("ecrpushimage@"):
             repository = self._value(inputs.get("repositoryname"), names)[0]
             tags = self._value(inputs["pushtag"], names) if "pushtag" in inputs else (literal("latest"),)
-            for tag in tags:
-                self.findings.add([Push(repository, tag, "ECRPushImage", place, references.span_of(tag))])
+            at = yaml_tree.place(inputs["pushtag"]) if "pushtag" in inputs else place
+            self.findings.add([Push(repository, tag, "ECRPushImage", at, references.span_of(tag)) for tag in tags])
         elif task.startswith("dockercompose@") and "push" in yaml_tree.word(inputs.get("action")).lower():
             tag = unknown("compose", "has the tags that the Compose file says")
             self.findings.add([Push((), tag, "DockerCompose", place)])
@@ -234,7 +236,7 @@ def _cloud_build_step(
                 re.compile(r"(?<!\$)\$\{?([A-Z_][A-Z0-9_]*)\}?"),
                 lambda name, span: own.get(name, _substituted(name, own, span)),
             )
-            findings.follow(Script(known, own, placeholders), passage)
+            findings.follow(Script(known, own, placeholders), single_dollars(passage))
     else:
         program = entrypoint or _PROGRAMS.get(builder, builder)
         words: list[Values] = [(literal(program),), *(value(one) for one in arguments)]

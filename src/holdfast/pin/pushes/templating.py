@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.pin.pushes.tag import Part, Values, concatenate
@@ -22,7 +23,9 @@ def template(
     for match in pattern.finditer(passage.text):
         found += _written(passage, at, match.start(), setting)
         expression = next((group for group in match.groups() if group is not None), match.group())
-        found.append(evaluate(expression, passage.span(match.start(), match.end())))
+        at_use = passage.place(match.start())
+        values = evaluate(expression, passage.span(match.start(), match.end()))
+        found.append(tuple(tuple(replace(part, at=at_use) for part in text) for text in values))
         at = match.end()
     found += _written(passage, at, len(passage.text), setting)
     return concatenate(found)
