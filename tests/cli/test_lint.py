@@ -6,13 +6,13 @@ import io
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from commands import Commands
+from commands import Commands, process_environment
+from holdfast.cli import examining
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def test_least_severity_for_a_failure(lint: Commands) -> None:
 
 
 def test_an_editor_asks_about_its_buffer(lint: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\n\nFROM redis\n")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\nFROM redis\n")))
     [finding] = lint("lint", "--stdin-filename", "new/Dockerfile", "--json").json()["findings"]
     assert (finding["location"]["path"], finding["location"]["span"]["line"]) == ("new/Dockerfile", 3)
 
@@ -103,6 +103,63 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(lint: Commands, tmp
     (tmp_path / "a.Dockerfile").write_text("FROM a\n" + "RUN x\n" * 40_000)
     told = lint("lint", "--json").json()
     assert [one["rule"] for one in told["findings"]] == ["image-latest", "file-unreadable"]
+
+
+def test_a_reader_that_takes_for_ever_is_stopped(lint: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Any = vars(examining)["examine"]
+
+    def slow(name: str, *given: Any) -> Any:
+        while name == "Dockerfile":
+            pass
+        return real(name, *given)
+
+    monkeypatch.setattr(examining, "examine", slow)
+    monkeypatch.setattr(examining, "SECONDS_PER_FILE", 0.05)
+    [found] = lint("lint", "--json").json()["findings"]
+    assert (found["rule"], "takes longer" in found["message"]) == ("file-unreadable", True)
+
+
+MANY = """
+import os, sys, time
+from holdfast.cli import examining
+from holdfast.cli.main import main
+examining.SECONDS_PER_FILE = 3.0
+real = examining.examine
+def harmed(name, *given):
+    if name == "dies/Dockerfile":
+        os._exit(9)
+    if name == "hangs/Dockerfile":
+        time.sleep(600)
+    return real(name, *given)
+if sys.argv[1] == "harmed":
+    examining.examine = harmed
+main(["lint", "--json"])
+"""
+
+
+def test_many_files_are_read_on_every_core_and_none_that_kills_its_reader_stops_the_others(
+    lint: Commands, tmp_path: Path
+) -> None:
+    for place in ("dies", "hangs", *(f"many/{number}" for number in range(60))):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "Dockerfile").write_text("FROM redis\n")
+    here = lint("lint", "--json").json()
+
+    def spread(how: str) -> Any:
+        command = [sys.executable, "-c", MANY, how]
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=process_environment(), capture_output=True, timeout=100, check=False
+        )
+        assert ran.returncode == 1, ran.stderr
+        return json.loads(ran.stdout)
+
+    assert spread("whole") == here
+    harmed = spread("harmed")["findings"]
+    assert {one["location"]["path"] for one in harmed if one["rule"] == "file-unreadable"} == {
+        "dies/Dockerfile",
+        "hangs/Dockerfile",
+    }
+    assert len(harmed) == len(here["findings"])
 
 
 def test_the_list_of_rules(lint: Commands) -> None:

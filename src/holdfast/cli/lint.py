@@ -11,7 +11,7 @@ import click
 
 from holdfast.cli.asking import Asking, asking_options, learn, registries
 from holdfast.cli.connection import json_option
-from holdfast.cli.examining import examined, examined_buffer, in_order, read_settings
+from holdfast.cli.examining import Job, examined, examined_buffer, in_order, read_settings
 from holdfast.cli.exits import Exit
 from holdfast.cli.main import version
 from holdfast.cli.output import Output
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.finding import Finding
+    from holdfast.pin.case import LintRule
     from holdfast.pin.knowledge import Knowledge
     from holdfast.pin.settings import Settings
 
@@ -86,17 +87,19 @@ def lint(  # noqa: PLR0913 - the options of the command
     given = [Path(stdin_filename)] if stdin_filename is not None else list(paths) or [Path()]
     tree = SourceTree.above(given)
     settings = read_settings(tree, config)
-    files = (
-        examined(tree, given, settings)
+    job = Job(tree, settings, None if online else today(), keep=online)
+    done = (
+        examined(job, given)
         if stdin_filename is None
-        else [examined_buffer(tree, tree.name(Path(stdin_filename)), sys.stdin.buffer.read(), settings)]
+        else [examined_buffer(job, tree.name(Path(stdin_filename)), sys.stdin.buffer.read())]
     )
-    knowledge: Knowledge = {}
+    files = [one.examined for one in done]
     if online:
         cases = [one.case for one in files if one.case is not None]
         with registries(Asking(endpoint, profile, plain_http), ask_held=True) as resolver:
-            knowledge = learn(cases, resolver)
-    findings = judged(files, settings, knowledge)
+            findings = judged(files, settings, learn(cases, resolver))
+    else:
+        findings = fingerprinted(finding for one in done for finding in one.findings)
     if new_baseline is not None:
         new_baseline.write_text(acceptance.write_baseline(findings), "utf-8")
         count = sum(one.counts for one in findings)
@@ -106,16 +109,23 @@ def lint(  # noqa: PLR0913 - the options of the command
     return tell(report(findings, files), form, fail_on=fail_on, as_json=as_json)
 
 
-def judged(files: Sequence[Examined], settings: Settings, knowledge: Knowledge | None = None) -> list[Finding]:
-    """Ask every rule about every file."""
-    today = dt.datetime.now(dt.UTC).date()
+def judged(
+    files: Sequence[Examined], settings: Settings, knowledge: Knowledge, rules: Sequence[LintRule] = RULES
+) -> list[Finding]:
+    """Ask rules about every file."""
+    day = today()
     each = in_order(
-        lambda number: judge(files[number], knowledge or {}, settings, today),
+        lambda number: judge(files[number], knowledge, settings, day, rules),
         len(files),
-        lambda number, failed: judge(Examined(files[number].path, None, failed.reason), {}, settings, today),
+        lambda number, failed: judge(Examined(files[number].path, None, failed.reason), {}, settings, day),
         "judging files",
     )
     return fingerprinted(finding for found in each for finding in found)
+
+
+def today() -> dt.date:
+    """Return the day by which people's acceptance ends."""
+    return dt.datetime.now(dt.UTC).date()
 
 
 def report(findings: Sequence[Finding], files: Sequence[Examined]) -> Report:

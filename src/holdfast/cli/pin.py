@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,9 @@ import click
 
 from holdfast.cli.asking import Asking, asking_options, learn, registries
 from holdfast.cli.connection import json_option
-from holdfast.cli.examining import examined, read_settings
+from holdfast.cli.examining import Job, examined, read_settings
 from holdfast.cli.exits import Exit
-from holdfast.cli.lint import judged, report
+from holdfast.cli.lint import judged, report, today
 from holdfast.cli.output import Output, plain
 from holdfast.cli.reports import format_option, tell
 from holdfast.cli.source_tree import OutsideTree, SourceTree
@@ -136,7 +135,7 @@ def pin(  # noqa: PLR0913 - the options of the command
     tree = SourceTree.above(given)
     settings = read_settings(tree, config)
     lock_path = lock or tree.path(lockfile.NAME)
-    files = examined(tree, given, settings)
+    files = [one.examined for one in examined(Job(tree, settings), given)]
     how = Asking(endpoint, profile, plain_http)
     run = _Run(tree, settings, files, how, lock_path, _read_lock(lock_path), platform, offline)
     if verify:
@@ -173,9 +172,7 @@ def _plan(run: _Run, file: Examined, case: Case, aim: Aim, knowledge: Mapping[st
 
 def _accepted(run: _Run, file: Examined) -> set[Span]:
     """Return the places that people want as they are: findings that a digest would mend, and that they accepted."""
-    rules = [rule for rule in RULES if rule.id in UNPINNED]
-    today = dt.datetime.now(dt.UTC).date()
-    found = judge(file, {}, run.settings, today, rules)
+    found = judge(file, {}, run.settings, today(), [rule for rule in RULES if rule.id in UNPINNED])
     return {
         Span(one.location.span.start, one.location.span.end)
         for one in found
@@ -188,8 +185,8 @@ def _accepted(run: _Run, file: Examined) -> set[Span]:
 
 def _check(run: _Run, form: str, *, as_json: bool) -> int:
     """Judge, and ask nobody: is there a digest wherever one could be?"""
-    wanted = UNPINNED | {UNREADABLE.id}
-    findings = [one for one in judged(run.files, run.settings) if one.rule in wanted and _can_be_mended(one, run)]
+    rules = [rule for rule in RULES if rule.id in UNPINNED | {UNREADABLE.id}]
+    findings = [one for one in judged(run.files, run.settings, {}, rules) if _can_be_mended(one, run)]
     return tell(report(findings, run.files), form, fail_on="informational", as_json=as_json)
 
 
@@ -212,11 +209,11 @@ def _verify(run: _Run, form: str, *, as_json: bool) -> int:
         msg = "--verify asks registries; without them nothing can be verified."
         raise click.UsageError(msg)
     knowledge = run.learn(closely=True)
-    asking = {rule.id for rule in RULES if rule.asks_registries} | {UNREADABLE.id}
+    asking = [rule for rule in RULES if rule.asks_registries]
     files = [
         one if one.case is None else replace(one, case=replace(one.case, platform=run.platform)) for one in run.files
     ]
-    findings = [one for one in judged(files, run.settings, knowledge) if one.rule in asking]
+    findings = judged(files, run.settings, knowledge, asking)
     end = tell(report(findings, run.files), form, fail_on="informational", as_json=as_json)
     troubled = {name: told for name, told in knowledge.items() if told.trouble is not None}
     for case in run.cases:

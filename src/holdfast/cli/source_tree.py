@@ -9,6 +9,7 @@ either in the tree, and met there, or none of ours.
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -64,14 +65,21 @@ class SourceTree:
         names: dict[str, None] = {}
         for one in given:
             if one.is_dir():
-                names |= dict.fromkeys(name for name in self._below(one) if wanted(name))
+                names |= dict.fromkeys(self._below(one, wanted))
             else:
                 names[self.name(one)] = None
         return list(names)
 
-    def _below(self, folder: Path) -> Iterator[str]:
+    def _below(self, folder: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
+        """Give the wanted files of a folder; only those are looked at on the disk."""
+        prefix = self.name(folder)
+        prefix = "" if prefix == "." else f"{prefix}/"
         listed = _as_git_lists(folder)
-        return (self.name(path) for path in (_walked(folder) if listed is None else listed))
+        root = str(self.root)
+        for name in _walked(folder) if listed is None else listed:
+            whole = prefix + name
+            if wanted(whole) and _is_file(os.path.join(root, whole)):  # noqa: PTH118 - by the thousand
+                yield whole
 
     def read(self, name: str) -> bytes:
         """Read a file; raises OSError. A link in the tree that leads elsewhere is read when it was named."""
@@ -114,7 +122,7 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the last link too
 
 
-def _as_git_lists(folder: Path) -> list[Path] | None:
+def _as_git_lists(folder: Path) -> list[str] | None:
     """Ask git for the files of a folder, tracked or new, none that it ignores; None where there is no git to ask."""
     command = ("git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     try:
@@ -123,14 +131,20 @@ def _as_git_lists(folder: Path) -> list[Path] | None:
         return None
     if ran.returncode != 0:
         return None
-    paths = (folder / os.fsdecode(name) for name in ran.stdout.split(b"\0") if name)
-    return [path for path in paths if not path.is_symlink() and path.is_file()]
+    return [os.fsdecode(name) for name in ran.stdout.split(b"\0") if name]
 
 
-def _walked(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
+def _walked(folder: Path) -> Iterator[str]:
+    top = str(folder)
+    for here, folders, files in os.walk(top):
         folders[:] = sorted(set(folders) - _NEVER)
-        for name in sorted(files):
-            path = Path(here, name)
-            if not path.is_symlink() and path.is_file():
-                yield path
+        prefix = os.path.relpath(here, top) + "/" if here != top else ""
+        yield from (prefix + name for name in sorted(files))
+
+
+def _is_file(path: str) -> bool:
+    """Whether it is a plain file, and no link to one."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
