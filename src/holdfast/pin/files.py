@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.mention import Context, Mention, Unreadable
@@ -45,27 +46,57 @@ class Format:
 
     name: str
     path: re.Pattern[str]
-    content: re.Pattern[bytes] | None
+    content: Callable[[bytes], bool]
     read: Callable[[Source], list[Mention]]
 
 
 def _path(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
+    # From the start, so that a path that does not match is tried once for each slash, not once for each character.
+    return re.compile(rf"\A(?:.*/)?(?:{pattern})\Z", re.IGNORECASE)
+
+
+def _holds(*words: bytes) -> Callable[[bytes], bool]:
+    """Bytes that hold one of these words: told ten times faster than by a pattern, and asked of every file."""
+    return lambda data: any(word in data for word in words)
+
+
+def _matches(pattern: bytes) -> Callable[[bytes], bool]:
+    found = re.compile(pattern)
+    return lambda data: found.search(data) is not None
 
 
 _YAML: Final = r"\.ya?ml"
-_NAMES_IMAGES: Final = re.compile(rb"(?i)image|docker://")
-_RUNS_TOOLS: Final = re.compile(rb"(?i)image|docker|podman|buildah|skopeo|crane|nerdctl|kaniko|buildctl|kubectl|kind")
-_TOOLS: Final = re.compile(
-    rb"docker|podman|buildah|skopeo|crane|nerdctl|buildctl|executor|kubectl|gcloud|lambda|kind|k3d"
+_NAMES_IMAGES: Final = _holds(b"mage", b"docker://")
+_TOOLS: Final = _holds(
+    *(
+        b"docker",
+        b"podman",
+        b"buildah",
+        b"skopeo",
+        b"crane",
+        b"nerdctl",
+        b"buildctl",
+        b"executor",
+        b"kubectl",
+        b"cloud",
+    ),
+    *(b"lambda", b"kind", b"k3d", b"finch", b"pack build"),
 )
-_TEMPLATE: Final = re.compile(rb"\{\{[\s\S]*image|image[\s\S]*\{\{")
+_RUNS_TOOLS: Final = _holds(
+    *(b"mage", b"docker", b"podman", b"buildah", b"skopeo", b"crane", b"nerdctl", b"kaniko", b"buildctl", b"kubectl"),
+    *(b"kind", b"container"),
+)
+
+
+def _is_template(data: bytes) -> bool:
+    return b"{{" in data and b"mage" in data
+
 
 FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "dockerfile",
         _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)(?:[._-][^/]*)?(?<!\.dockerignore)"),
-        re.compile(rb"(?i)(?:^|[\s|])from\s"),
+        _holds(b"FROM", b"from", b"From"),
         dockerfile.read,
     ),
     Format(
@@ -86,10 +117,10 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "azure",
         _path(rf"[^/]*azure-?pipelines?[^/]*{_YAML}|\.?(?:azure-?pipelines|azuredevops|pipelines|azdo)/.*{_YAML}"),
-        re.compile(rb"(?m)^[ \t-]*(?:container|script|bash|image|task)s?:"),
+        _matches(rb"(?m)^[ \t-]*(?:container|script|bash|image|task)s?:"),
         azure.read,
     ),
-    Format("cloudbuild", _path(r"[^/]*cloudbuild[^/]*\.(?:ya?ml|json)"), re.compile(rb"steps"), cloudbuild.read),
+    Format("cloudbuild", _path(r"[^/]*cloudbuild[^/]*\.(?:ya?ml|json)"), _holds(b"steps"), cloudbuild.read),
     Format("codebuild", _path(rf"[^/]*build-?spec[^/]*{_YAML}|buildspecs?/.*{_YAML}"), _RUNS_TOOLS, codebuild.read),
     Format(
         "jenkins",
@@ -97,35 +128,35 @@ FORMATS: Final[tuple[Format, ...]] = (
         _RUNS_TOOLS,
         jenkins.read,
     ),
-    Format("bake", _path(r"[^/]*docker-bake[^/]*\.hcl|bake\.hcl"), re.compile(rb"target"), hcl.bake),
-    Format("terraform", _path(r"[^/]*\.(?:tf|hcl|nomad)"), re.compile(rb"(?i)image"), hcl.terraform),
+    Format("bake", _path(r"[^/]*docker-bake[^/]*\.hcl|bake\.hcl"), _holds(b"target"), hcl.bake),
+    Format("terraform", _path(r"[^/]*\.(?:tf|hcl|nomad)"), _NAMES_IMAGES, hcl.terraform),
     Format("make", _path(r"(?:GNU)?Makefile(?:\.[^/]*)?|[^/]*\.(?:mk|mak)"), _TOOLS, make.read),
     Format("shell", _path(r"[^/]*\.(?:sh|bash|zsh|ksh|bats)"), _TOOLS, script.read),
     Format(
         "script",
         _path(r"(?:s?bin|scripts?|hack|ci|tools?|build|dev|\.?ci)/(?:.*/)?[^./]+"),
-        re.compile(rb"\A#![^\n]*sh\b[\s\S]*(?:docker|podman|buildah|skopeo|crane|nerdctl|kubectl)"),
+        _matches(rb"\A#![^\n]*sh\b[\s\S]*(?:docker|podman|buildah|skopeo|crane|nerdctl|kubectl)"),
         script.read,
     ),
     Format(
         "cdk",
         _path(r"[^/]*\.(?:ts|js|mjs|py|java|go|cs)"),
-        re.compile(rb"(?i)from_?(?:docker_?)?registry\s*\("),
+        _matches(rb"(?i)from_?(?:docker_?)?registry\s*\("),
         cdk.read,
     ),
-    Format("kustomize", _path(rf"kustomization(?:{_YAML})?"), re.compile(rb"images"), kustomize.read),
+    Format("kustomize", _path(rf"kustomization(?:{_YAML})?"), _holds(b"images"), kustomize.read),
     Format(
         "compose",
         _path(rf"(?:docker-)?compose[^/]*{_YAML}|[^/]*docker-compose[^/]*{_YAML}"),
         _NAMES_IMAGES,
         compose.read,
     ),
-    Format("helm-template", _path(rf"templates/.*(?:{_YAML}|\.tpl)"), _TEMPLATE, helm.template),
+    Format("helm-template", _path(rf"templates/.*(?:{_YAML}|\.tpl)"), _is_template, helm.template),
     Format("yaml", _path(rf"[^/]*{_YAML}"), _NAMES_IMAGES, any_yaml.read),
     Format(
         "json",
         _path(r"[^/]*\.(?:json|template)"),
-        re.compile(rb"containerDefinitions|AWS::|\"apiVersion\"|\"image\"\s*:"),
+        _holds(b"containerDefinitions", b"AWS::", b'"image"'),
         any_yaml.read,
     ),
 )
@@ -134,12 +165,20 @@ FORMATS: Final[tuple[Format, ...]] = (
 _TEST_PATH: Final = re.compile(r"(?:^|/)(?:tests?|e2e|testdata|fixtures|examples?|samples?|demos?)/", re.IGNORECASE)
 
 
+def may_name_images(path: str) -> bool:
+    """Tell by a file's path alone whether a reader might be for it."""
+    return bool(_rows(path))
+
+
+@lru_cache(maxsize=1 << 16)
+def _rows(path: str) -> tuple[Format, ...]:
+    plain = path.replace("\\", "/")
+    return tuple(row for row in FORMATS if row.path.match(plain))
+
+
 def format_of(path: str, data: bytes) -> Format | None:
     """Return the row that a file is read by; None for a file that names no images."""
-    plain = path.replace("\\", "/")
-    return next(
-        (row for row in FORMATS if row.path.search(plain) and (row.content is None or row.content.search(data))), None
-    )
+    return next((row for row in _rows(path) if row.content(data)), None)
 
 
 def mentions(path: str, data: bytes) -> list[Mention] | Unreadable:

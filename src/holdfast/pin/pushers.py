@@ -61,9 +61,14 @@ def _pushed(path: str, data: bytes) -> _Pushed:
     return _Pushed(path, data)
 
 
+@lru_cache(maxsize=1 << 16)
+def _is_pipeline(path: str) -> bool:
+    return PIPELINES.match(path) is not None
+
+
 def pushed(case: Case) -> _Pushed | None:
     """Return what a file pushes; None if it is no pipeline."""
-    if len(case.data) > MAX_FILE_BYTES or not PIPELINES.search(case.path):
+    if len(case.data) > MAX_FILE_BYTES or not _is_pipeline(case.path):
         return None
     found = _pushed(case.path, case.data)
     return found if found.findings is not None and found.findings.pushes else None

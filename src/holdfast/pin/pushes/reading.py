@@ -42,7 +42,8 @@ class System:
 
 
 def _path(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
+    # From the start: a path that does not match is tried once for each slash, not once for each character.
+    return re.compile(rf"\A(?:.*/)?(?:{pattern})\Z", re.IGNORECASE)
 
 
 def read_shell(text: str) -> Findings:
