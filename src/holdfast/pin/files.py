@@ -141,7 +141,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "cdk",
         _path(r"[^/]*\.(?:ts|js|mjs|py|java|go|cs)"),
-        _matches(rb"(?i)from_?(?:docker_?)?registry\s*\("),
+        _holds(b"fromRegistry", b"from_registry", b"FromRegistry", b"ockerRegistry", b"ocker_registry"),
         cdk.read,
     ),
     Format("kustomize", _path(rf"kustomization(?:{_YAML})?"), _holds(b"images"), kustomize.read),

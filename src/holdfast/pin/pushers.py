@@ -168,7 +168,7 @@ def _marked(data: bytes) -> bool:
     return (
         b"aws_ecr_repository" in data
         or b"AWS::ECR::Repository" in data
-        or bool(re.search(rb"ecr\.Repository|/ecr/aws|modules?/", data))
+        or any(word in data for word in (b"ecr.Repository", b"/ecr/aws", b"module/", b"modules/"))
     )
 
 

@@ -121,12 +121,15 @@ SYSTEMS: Final[tuple[System, ...]] = (
 )
 """The first row that knows a path has it."""
 
-MAY_PUSH: Final = re.compile(
-    r"push|kaniko|executor|jib|skopeo|crane|oras|put-image|imagetools|batch-delete|create-repository|cosign|\bko\b"
-    r"|builds submit|acr build|publish|docker|images:|regctl|aws-ecr|buildpacks|repository",
-    re.IGNORECASE,
+_MAY_PUSH: Final = (
+    *("push", "kaniko", "executor", "jib", "skopeo", "crane", "oras", "put-image", "imagetools", "batch-delete"),
+    *("create-repository", "cosign", "builds submit", "acr build", "publish", "docker", "images:", "regctl", "aws-ecr"),
+    *("buildpacks", "repository"),
 )
 """What a file has to hold to be read at all: three thousand files are looked at, a few push."""
+
+
+_KO: Final = re.compile(r"\bko\b")
 
 
 def system_of(path: str) -> System | None:
@@ -140,7 +143,8 @@ def read(path: str, text: str) -> Findings | None:
     row = system_of(path)
     if row is None:
         return None
-    if not MAY_PUSH.search(text):
+    lowered = text.lower()
+    if not any(word in lowered for word in _MAY_PUSH) and not _KO.search(text):
         return Findings(row.name)
     try:
         return row.read(text)
