@@ -112,8 +112,13 @@ def test_the_whole_way(bench: Bench) -> None:
     again = bench("--write", "--json").json()
     assert again["changes"] == []
 
+    by_hand = bench.write("b.Dockerfile", f"FROM a/b:1@{made.digest}\n")
     assert bench("--unpin", "--write").code == 0
     assert file.read_bytes() == text.encode()
+    assert made.digest in by_hand.read_text()
+    assert not (bench.folder / "holdfast.lock").read_text().count("Dockerfile")
+    assert bench("--unpin", "--all", "--write").code == 0
+    assert by_hand.read_text() == "FROM a/b:1\n"
 
 
 def test_a_newer_digest_of_the_same_tag(bench: Bench) -> None:

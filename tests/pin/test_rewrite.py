@@ -48,6 +48,14 @@ def test_an_update_keeps_what_stood_there_at_first() -> None:
     assert pinned(second.after, None, second.records).after == DOCKERFILE
 
 
+def test_two_alike_share_a_record_and_both_come_back() -> None:
+    data = b"FROM a/b\nFROM a/b\nCOPY --from=c/d /a /a\nCOPY --from=c/d /b /b\n"
+    first = pinned(data)
+    second = pinned(first.after, B, first.records)
+    assert len(second.records) == len(first.records)
+    assert pinned(second.after, None, second.records).after == data
+
+
 def test_without_a_record_the_digest_goes_and_the_tag_stays() -> None:
     assert pinned(f"FROM a/b:1@{A}\n".encode(), None).after == b"FROM a/b:1\n"
 

@@ -96,7 +96,8 @@ class _Run:
 @click.option("--check", is_flag=True, help="Change nothing; end with 1 when something would change.")
 @click.option("--update", is_flag=True, help="Bring digests up to date with their tags, instead of adding digests.")
 @click.option("--verify", is_flag=True, help="Judge what is pinned: does the digest exist, is it the tag's?")
-@click.option("--unpin", is_flag=True, help="Take digests out, as it was before they came in.")
+@click.option("--unpin", is_flag=True, help="Take out what the lock file says was put in, as it was before.")
+@click.option("--all", "every", is_flag=True, help="With --unpin: every digest beside a tag.")
 @click.option("--platform", callback=_platform, metavar="OS/ARCH", help="Of one platform, instead of the index.")
 @click.option("--offline", is_flag=True, help="Ask no registry: the lock file answers.")
 @click.option("--lock", type=click.Path(dir_okay=False, path_type=Path), help=f"The lock file. [{lockfile.NAME}]")
@@ -119,6 +120,7 @@ def pin(  # noqa: PLR0913 - the options of the command
     update: bool,
     verify: bool,
     unpin: bool,
+    every: bool,
     offline: bool,
     as_json: bool,
 ) -> int:
@@ -128,8 +130,11 @@ def pin(  # noqa: PLR0913 - the options of the command
     every platform. The difference is shown; nothing else of a file changes, which is proven for every edit. What
     .holdfast.yaml or a comment accepts stays. --format is for --check and --verify.
     """
-    if sum((update, verify, unpin)) > 1 or (write and (check or verify)):
-        msg = "Of --update, --verify and --unpin one at a time; --write goes with neither --check nor --verify."
+    if sum((update, verify, unpin)) > 1 or (write and (check or verify)) or (every and not unpin):
+        msg = (
+            "Of --update, --verify and --unpin one at a time; --write goes with neither --check nor --verify; --all is "
+            "for --unpin."
+        )
         raise click.UsageError(msg)
     given = list(paths) or [Path()]
     tree = SourceTree.above(given)
@@ -144,7 +149,7 @@ def pin(  # noqa: PLR0913 - the options of the command
         return _check(run, form, as_json=as_json)
     aim = Aim.UPDATE if update else Aim.UNPIN if unpin else Aim.PIN
     knowledge: Mapping[str, Known] = {} if aim is Aim.UNPIN else run.learn()
-    plans = [_plan(run, one, one.case, aim, knowledge) for one in files if one.case is not None]
+    plans = [_plan(run, one, one.case, aim, knowledge, every=every) for one in files if one.case is not None]
     unreadable = [one for one in files if one.case is None]
     written = _write(run, plans, knowledge) if write else {}
     _tell(Output(as_json=as_json), run, plans, unreadable, written, write=write)
@@ -164,10 +169,10 @@ def _read_lock(path: Path) -> Lock:
         raise click.UsageError(msg) from None
 
 
-def _plan(run: _Run, file: Examined, case: Case, aim: Aim, knowledge: Mapping[str, Known]) -> Plan:
+def _plan(run: _Run, file: Examined, case: Case, aim: Aim, knowledge: Mapping[str, Known], *, every: bool) -> Plan:
     records = run.lock.files.get(case.path, ())
     accepted = () if aim is Aim.UNPIN else _accepted(run, file)
-    return plan(case, aim, knowledge, platform=run.platform, accepted=accepted, records=records)
+    return plan(case, aim, knowledge, platform=run.platform, accepted=accepted, records=records, every=every)
 
 
 def _accepted(run: _Run, file: Examined) -> set[Span]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from holdfast.pin.consumers import named
 from holdfast.pin.knowledge import tag_name
 from holdfast.pin.mention import Role
-from holdfast.pin.rewrite import Wish, rewrite
+from holdfast.pin.rewrite import Wish, rewrite, was_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -71,14 +71,22 @@ def plan(
     platform: str = "",
     accepted: Collection[Span] = (),
     records: Sequence[Record] = (),
+    every: bool = False,
 ) -> Plan:
-    """Decide about every image that a file consumes; `accepted` are places that people want as they are."""
+    """Decide about every image that a file consumes; `accepted` are places that people want as they are.
+
+    `records` are those of earlier changes; with `every`, digests that are on no record are taken out too.
+    """
     wishes: dict[int, tuple[Wish, Named]] = {}
     left: list[Left] = []
     for mention in case.mentions:
         if mention.role is not Role.CONSUMES or mention.span in accepted:
             continue
-        decided = _decide(case, mention, aim, knowledge, platform)
+        decided = (
+            _undo(case, mention, records, every=every)
+            if aim is Aim.UNPIN
+            else _decide(case, mention, aim, knowledge, platform)
+        )
         if isinstance(decided, Left):
             left.append(decided)
         elif decided is not None:
@@ -95,12 +103,20 @@ def plan(
     return Plan(made, changes, tuple(left))
 
 
+def _undo(case: Case, mention: Mention, records: Sequence[Record], *, every: bool) -> tuple[Wish, Named] | Left | None:
+    read = named(mention)
+    if read is None or not read.digest or mention.rewrite is None:
+        return None
+    if not every and not was_recorded(mention, case.data, records):
+        reason = "The lock file does not say that holdfast pin wrote this digest; --all takes it out too."
+        return Left(case.path, mention, read.name, reason)
+    return Wish(mention, None), read
+
+
 def _decide(
     case: Case, mention: Mention, aim: Aim, knowledge: Knowledge, platform: str
 ) -> tuple[Wish, Named] | Left | None:
     read = named(mention)
-    if aim is Aim.UNPIN:
-        return (Wish(mention, None), read) if read is not None and read.digest and mention.rewrite else None
     if (read is not None and read.digest is not None) is (aim is Aim.PIN):
         return None
     if read is None or read.image is None:

@@ -15,11 +15,12 @@ from holdfast.pin.image import DEFAULT_TAG, parse_image
 from holdfast.pin.mention import Form, Span, Splice, Unreadable, splices, without_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from holdfast.pin.mention import Mention
 
 _MARK: Final = b"@"
+_DIGEST: Final = "sha256:"
 
 
 class Unproven(Exception):
@@ -88,7 +89,7 @@ def _changed(
     after = spliced(data, wanted)
     prove_bytes(data, after, wanted)
     prove_mentions(path, data, after, wishes)
-    return after, tuple(_recorded(data, pairs, records))
+    return after, tuple(_recorded(data, after, pairs, records))
 
 
 # --- bytes -----------------------------------------------------------------------------------------------------------
@@ -201,6 +202,12 @@ def _undoing(mention: Mention, data: bytes, records: Sequence[Record]) -> tuple[
     return tuple(found)
 
 
+def was_recorded(mention: Mention, data: bytes, records: Sequence[Record]) -> bool:
+    """Whether a digest was put there by a change that is on record."""
+    slots = mention.rewrite.slots if mention.rewrite else ()
+    return any(_by_record(mention, data, slot.span, records) is not None for slot in slots)
+
+
 def _by_record(mention: Mention, data: bytes, span: Span, records: Sequence[Record]) -> Splice | None:
     """Find the change that wrote what stands here: its new bytes lie round the slot, and are there to the letter."""
     same_place = sorted(records, key=lambda one: one.where != mention.where)
@@ -214,22 +221,20 @@ def _by_record(mention: Mention, data: bytes, span: Span, records: Sequence[Reco
     return None
 
 
-def _recorded(data: bytes, pairs: Sequence[tuple[Wish, Splice]], records: Sequence[Record]) -> list[Record]:
-    """Return the records after a change: what was pinned anew keeps what stood there at first."""
-    kept = list(records)
-    for wish, splice in dict.fromkeys(pairs):
-        before = data[splice.span.start : splice.span.end].decode("utf-8", "surrogateescape")
-        after = splice.new.decode("utf-8", "surrogateescape")
-        where = wish.mention.where
+def _recorded(
+    data: bytes, after: bytes, pairs: Sequence[tuple[Wish, Splice]], records: Sequence[Record]
+) -> Iterator[Record]:
+    """Give the records after a change: what was pinned anew keeps what stood there at first.
+
+    A record whose text stands nowhere any more has done its duty.
+    """
+    made = dict.fromkeys(records)
+    for wish, splice in pairs:
         if wish.digest is None:
-            undone = Record(where, after, before)
-            if undone in kept:
-                kept.remove(undone)
             continue
-        first = next((one for one in kept if one.where == where and before and before in one.after), None)
-        if first is not None:
-            kept.remove(first)
-            kept.append(replace(first, after=first.after.replace(before, after)))
-        elif (made := Record(where, before, after)) not in kept:
-            kept.append(made)
-    return kept
+        where = wish.mention.where
+        old = data[splice.span.start : splice.span.end].decode("utf-8", "surrogateescape")
+        new = splice.new.decode("utf-8", "surrogateescape")
+        first = next((one for one in records if one.where == where and _DIGEST in old and old in one.after), None)
+        made[Record(where, old, new) if first is None else replace(first, after=first.after.replace(old, new))] = None
+    return (one for one in made if one.after.encode("utf-8", "surrogateescape") in after)
