@@ -306,6 +306,7 @@ def test_runs_of_one_pipeline_share_its_name(session: str, pipeline: str) -> Non
         (("dev-1", "dev-2", "dev-3"), ("v1",), ("dev-*",)),
         (("app-dev", "web-dev", "latest"), ("app-1", "web-1"), ("*-dev", "latest")),
         ((f"sha256-{'a' * 64}.sig", f"sha256-{'b' * 64}.att"), ("v1",), ("sha256-*",)),
+        ((SIGNATURE, "latest"), ("v1",), ("latest", "sha256-*")),
         (("prod-eu", "prod-us"), ("prod-2026.1", "v1"), ("prod-eu", "prod-us")),
         (("a-x", "b-x", "c-x", "d-x", "e-x", "f-x"), ("g-y",), ("*-x",)),
     ],

@@ -15,7 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from holdfast.core.mutability import MAX_FILTER_CHARACTERS, MAX_FILTERS, matches
+from holdfast.core.mutability import MAX_FILTER_CHARACTERS, MAX_FILTERS, is_signature_tag, matches
+from holdfast.govern.tag_kinds import short_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -27,7 +28,7 @@ _MAX_PAIRED: Final = 200
 """Pairs are made of so many chosen tags, spread over all."""
 
 _TOKENS: Final = re.compile(r"[-_.]+|[0-9]+|[A-Za-z]+")
-_SIGNATURES: Final = ("sha256-*", "sha256-*.sig", "sha256-*.att", "sha256-*.sbom", "sha512-*")
+_SIGNATURES: Final = ("sha256-*", "sha512-*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Synthesis:
         """What stays movable because of it."""
         if not self.filters:
             return "No exclusion is needed: every tag holds."
-        shown = ", ".join(self.movable[:5]) + (" and others" if len(self.movable) > 5 else "")  # noqa: PLR2004
+        shown = ", ".join(map(short_tag, self.movable[:5])) + (" and others" if len(self.movable) > 5 else "")  # noqa: PLR2004
         stays = (
             f"{len(self.movable)} of {self.live} live tags stay movable ({self.share:.1%})"
             if self.live
@@ -94,12 +95,14 @@ def synthesize(
 
 def candidates(chosen: Sequence[str]) -> list[str]:
     """Return the filters that are thought of: each tag itself, and what two of them have in common."""
-    found = dict.fromkeys(one for one in chosen if len(one) <= MAX_FILTER_CHARACTERS)
+    # A signature's name holds the digest that it signs: the next one has another name.
+    found = dict.fromkeys(one for one in chosen if len(one) <= MAX_FILTER_CHARACTERS and not is_signature_tag(one))
     for one in _SIGNATURES:
         if any(matches(one, tag) for tag in chosen):
             found[one] = None
     step = max(1, len(chosen) // _MAX_PAIRED)
-    for first, second in itertools.combinations(chosen[::step], 2):
+    plain = [one for one in chosen if not is_signature_tag(one)][::step]
+    for first, second in itertools.combinations(plain, 2):
         for one in common(first, second):
             found[one] = None
     # A filter that says nothing would be no exclusion: the repository would be mutable under another name.

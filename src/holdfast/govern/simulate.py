@@ -18,6 +18,7 @@ from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid
 from holdfast.core.mutability import Action, MutabilitySettings, decide
 from holdfast.govern.events import Event, Kind, Outcome
+from holdfast.govern.tag_kinds import short_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -229,5 +230,5 @@ def _refusals(judged: Sequence[Judged], name: str) -> int:
 
 
 def _listed(tags: Sequence[str]) -> str:
-    shown = ", ".join(f"'{tag}'" for tag in tags[:3])
+    shown = ", ".join(f"'{short_tag(tag)}'" for tag in tags[:3])
     return shown if len(tags) <= 3 else f"{shown} and {len(tags) - 3} more tags"  # noqa: PLR2004 - as shown

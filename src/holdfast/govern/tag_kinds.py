@@ -82,3 +82,8 @@ def kind_of(tag: str) -> TagKind:
         if pattern.search(tag):
             return kind
     return TagKind.OTHER
+
+
+def short_tag(tag: str) -> str:
+    """Return enough of a tag for a sentence: names of signatures hold a digest."""
+    return f"{tag[:15]}...{tag[71:]}" if is_signature_tag(tag) else tag

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.mutability import TagMutability
 from holdfast.govern.events import Event, Kind, Origin, Outcome
 from holdfast.govern.simulate import TAG_ERRORS
-from holdfast.govern.tag_kinds import POINTERS, TagKind, kind_of
+from holdfast.govern.tag_kinds import POINTERS, TagKind, kind_of, short_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -118,6 +118,9 @@ class Triage:
 
     hold: tuple[str, ...] = ()
     """All other tags that are known."""
+
+    kinds: dict[str, int] = field(default_factory=dict)
+    """What its live tags seem to be for -> how many."""
 
 
 @dataclass(slots=True)
@@ -229,7 +232,15 @@ def triage(
     named = {tag for tag in live if kind_of(tag) in POINTERS and not past.pushes}
     keep = set(moved) | set(past.refused) | named
     known = live | past.seen.keys() | past.deleted.keys()
-    return Triage(*repository.key, verdict, tuple(reasons), reused, tuple(sorted(keep)), tuple(sorted(known - keep)))
+    return Triage(
+        *repository.key,
+        verdict,
+        tuple(reasons),
+        reused,
+        tuple(sorted(keep)),
+        tuple(sorted(known - keep)),
+        dict(sorted(Counter(str(kind_of(tag)) for tag in live).items())),
+    )
 
 
 def triage_all(
@@ -363,7 +374,7 @@ def _reason(past: _Past, code: Code, counts: Counter[str], sentence: str) -> Rea
         who.update(past.who.get(tag, {}))
     names = tuple(name for name, _ in who.most_common())
     total = sum(counts.values())
-    shown = _some([_short(tag) for tag in tags])
+    shown = _some([short_tag(tag) for tag in tags])
     return Reason(
         code, sentence.format(tags=shown, times=_times(total), who=_some(names) or "unknown"), tags, names, total
     )
@@ -409,7 +420,3 @@ def _some(names: Sequence[str]) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _short(tag: str) -> str:
-    return f"{tag[:15]}...{tag[-4:]}" if kind_of(tag) is TagKind.SIGNATURE else tag
