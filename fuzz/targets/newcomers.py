@@ -103,3 +103,5 @@ def _takes_one(parse: Callable[..., object]) -> bool:
 
 PARSERS = ()
 """All that no other target names: see `newcomers`."""
+
+newcomers()  # now: the first time imports all of Holdfast, which takes longer than one input may

@@ -20,6 +20,14 @@ def test_a_server_that_is_up_is_ready(holdfast: Commands) -> None:
     assert holdfast("ready", "--write", "--json").json()["ready"] is True
 
 
+def test_a_health_check_has_the_servers_own_settings(holdfast: Commands, server: RunningServer) -> None:
+    told = holdfast("ready", "--json", HOLDFAST_ENDPOINT=None, HOLDFAST_PORT=str(server.port)).json()
+    assert (told["endpoint"], told["ready"]) == (f"http://127.0.0.1:{server.port}", True)
+    ran = holdfast("ready", HOLDFAST_ENDPOINT=None, HOLDFAST_PORT=str(server.port), HOLDFAST_TLS_CERT="cert.pem")
+    assert ran.code == 3
+    assert f"https://127.0.0.1:{server.port} does not answer" in ran.err
+
+
 def test_a_server_that_says_no_is_told_with_its_reason(holdfast: Commands, tmp_path: Path) -> None:
     with running(settings(tmp_path, read_only="yes")) as up:
         assert holdfast("ready", "--endpoint", up.url).code == 0

@@ -168,6 +168,7 @@ def test_a_private_key_is_written_and_read_and_never_shown() -> None:
         str(LOG.verifier)[:-4],
         "a b" + str(LOG.verifier)[len("example.com/log") :],
         "other" + str(LOG.verifier)[len("example.com/log") :],
+        "not\udcffutf8" + str(LOG.verifier)[len("example.com/log") :],
     ],
 )
 def test_what_is_no_verifier_key(vkey: str) -> None:

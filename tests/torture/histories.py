@@ -144,7 +144,7 @@ def with_stops(given: Round) -> None:
                 work.append(pool.submit(_collector, server.user(), going.is_set))
                 for _ in range(given.size(6, 20)):
                     time.sleep(given.chance.uniform(0.01, 0.15))  # the moment of the stop
-                    server.pause(given.chance.uniform(0.05, given.size(1, 5)))
+                    server.pause(given.chance.uniform(0.05, given.size(1, 2)))
                     given.tally.kills += 1
                 going.clear()
                 given.tally.operations += sum(one.result() for one in work)

@@ -50,6 +50,7 @@ class Round:
     @contextmanager
     def fresh(self, name: str = "data") -> Iterator[Path]:
         """Yield a folder that is not there yet, and remove it in the end."""
+        self.alive()
         made = Path(tempfile.mkdtemp(prefix=name, dir=self.folder))
         try:
             yield made / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -28,24 +29,32 @@ _MOST_BYTES: Final = 65_536
 @click.option(
     "--endpoint",
     envvar="HOLDFAST_ENDPOINT",
-    default=DEFAULT_ENDPOINT,
     metavar="URL",
-    help=f"The server.  [HOLDFAST_ENDPOINT; default: {DEFAULT_ENDPOINT}]",
+    help="The server.  "
+    f"[HOLDFAST_ENDPOINT; default: {DEFAULT_ENDPOINT}, or what HOLDFAST_PORT and HOLDFAST_TLS_CERT say]",
 )
 @click.option("--write", is_flag=True, help="Ready for pushes too: neither read-only nor full.")
 @json_option
-def ready(endpoint: str, *, write: bool, as_json: bool) -> int:
+def ready(endpoint: str | None, *, write: bool, as_json: bool) -> int:
     """Ask the server whether it is ready.
 
     Exits with 0 when it is, with 1 when it says that it is not. No credentials are needed or sent, and the server's
     certificate is not looked at: nothing that is told is secret, and a health check comes by an address that is in no
     certificate.
     """
+    endpoint = endpoint or _of_this_machine()
     state = _ask(endpoint, "/readyz/write" if write else "/readyz")
     problems = [*state["problems"], *(state.get("write_problems", []) if write else [])]
     document = {"endpoint": endpoint, "ready": not problems, "problems": problems}
     Output(as_json=as_json).result(document, "ready" if not problems else "not ready: " + "; ".join(problems))
     return Exit.FOUND if problems else Exit.DONE
+
+
+def _of_this_machine() -> str:
+    """Return where a server listens that has the settings of this environment, as in a container's health check."""
+    default = urlsplit(DEFAULT_ENDPOINT)
+    scheme = "https" if os.environ.get("HOLDFAST_TLS_CERT") else default.scheme
+    return f"{scheme}://{default.hostname}:{os.environ.get('HOLDFAST_PORT') or default.port}"
 
 
 def _ask(endpoint: str, path: str) -> dict[str, Any]:

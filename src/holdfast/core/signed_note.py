@@ -63,8 +63,9 @@ def encode_base64(content: bytes) -> str:
 
 def check_name(name: str) -> str:
     """Return the name of a key if it can be one; raises NoteInvalid."""
-    if not name or "+" in name or any(one.isspace() or ord(one) < ord(" ") for one in name):
-        msg = f"a key cannot be named {name!r}: a name has at least one character, and no space or '+'"
+    is_text = not any("\ud800" <= one <= "\udfff" for one in name)  # what is no UTF-8 comes as surrogates
+    if not name or not is_text or "+" in name or any(one.isspace() or ord(one) < ord(" ") for one in name):
+        msg = f"a key cannot be named {name!r}: a name is UTF-8, of at least one character, without space or '+'"
         raise NoteInvalid(msg)
     return name
 
