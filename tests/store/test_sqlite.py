@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from holdfast.core.errors import (
     StorageFailed,
     StorageFull,
     TagInvalid,
+    TooManyFiles,
 )
 from holdfast.store import catalog, entries
 from holdfast.store import sqlite as adapter
@@ -396,6 +398,33 @@ async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(tmp_path: Path
         database._writer.pragma("max_page_count", pages + 1_000)
         await database.write(lambda txn: entries.append(txn, 1, EntryKind.TAG_BOUND, {"x": large}, tag="after"))
         assert tags(database) == ["before", "after"]
+
+
+async def test_a_want_of_descriptors_refuses_and_goes_on_when_there_are_some(tmp_path: Path) -> None:
+    """A statement that changes much opens a file, to be undone by."""
+
+    def much(txn: Transaction) -> None:
+        for name in ("a", "b"):
+            txn.run("UPDATE settings_of_a_test SET value = value || ?", name)
+
+    async with opened(tmp_path / "db") as database:
+        await prepare(database)
+        database._writer.execute("CREATE TABLE settings_of_a_test (id INTEGER PRIMARY KEY, value TEXT UNIQUE) STRICT")
+        database._writer.execute(
+            "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 20000) "
+            "INSERT INTO settings_of_a_test SELECT id, printf('%0200d', id) FROM n"
+        )
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(TooManyFiles):
+                await database.write(much)
+            assert await database.write(entry("small")) == 1, "what is small needs no file"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not database.failed
+        await database.write(much)
+        assert database.row("SELECT count(*) FROM settings_of_a_test WHERE value LIKE '%ab'") == (20_000,)
 
 
 async def test_a_shell_that_holds_the_lock_delays_writing_and_ends_nothing(

@@ -47,7 +47,7 @@ class Database(Reader, Protocol):
     """
 
     async def write(self, job: Callable[[Transaction], T]) -> T:
-        """Run the job and commit. Raises what the job raises, StorageFull, or StorageFailed."""
+        """Run the job and commit. Raises what the job raises, StorageFull, TooManyFiles, or StorageFailed."""
 
     def end_commits_with(self, job: Callable[[Transaction], None]) -> None:
         """Run a job in the transaction of every commit from now on, behind those that asked for the commit.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import queue
 import threading
@@ -27,6 +28,7 @@ from holdfast.core.errors import (
     HoldfastError,
     StorageFailed,
     StorageFull,
+    TooManyFiles,
 )
 from holdfast.store.failpoints import reach
 from holdfast.store.syncing import sync_folder, sync_path
@@ -51,6 +53,9 @@ ten places that its digest scatters; the more of them are carried over at once, 
 
 MAX_JOBS_PER_COMMIT: Final = 128
 _BUSY_TIMEOUT_MS: Final = 5_000
+_CROWDED: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""No descriptor is left: of this process, of the whole system."""
+
 _CACHE_KIB: Final = 16_384
 _PAGES_PER_STEP: Final = 4_096
 _STATEMENT_CACHE: Final = 256
@@ -328,6 +333,10 @@ def _outcome(run: Callable[[Transaction], T], statements: _Statements) -> tuple[
     except apsw.ConstraintError as refused:
         _LOGGER.exception("the database refused a change")
         error = GuardRefused(str(refused))
+        execute("ROLLBACK TO job")
+    except apsw.CantOpenError as refused:
+        # What a large statement is undone by is a file of its own (https://sqlite.org/tempfiles.html).
+        error = TooManyFiles() if statements.connection.system_errno in _CROWDED else refused
         execute("ROLLBACK TO job")
     except Exception as raised:  # noqa: BLE001 - handed to the caller that waits for this job
         error = raised
