@@ -1,0 +1,10 @@
+job "cache" {
+  group "cache" {
+    task "redis" {
+      driver = "docker"
+      config {
+        image = "redis:7"
+      }
+    }
+  }
+}
