@@ -71,6 +71,14 @@ def test_a_refused_push_has_the_digest_of_its_manifest() -> None:
         ),
         (
             call(
+                "BatchDeleteImage",
+                {"repositoryName": NAME, "imageIds": [{"imageTag": "v1"}]},
+                responseElements={"imageIds": [], "failures": [{"imageId": {"imageTag": "v1"}}]},
+            ),
+            [],
+        ),
+        (
+            call(
                 "PutImageTagMutability",
                 {
                     "repositoryName": NAME,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import itertools
 import json
 import threading
 from datetime import UTC, datetime
@@ -280,6 +282,31 @@ def test_calls_that_are_too_many_are_made_again() -> None:
         assert (caller.calls, caller.throttled) == (4, 3)
         caller.close()
         assert caller.pace.per_second is not None
+
+
+def test_an_inventory_under_throttling_is_whole(shared: Estate, holdfast: Commands, tmp_path: Path) -> None:
+    """A proxy before the server refuses every third call as too many."""
+    count = itertools.count()
+
+    def answer(asked: Asked) -> Told:
+        if next(count) % 3 == 2:
+            return Told(400, b'{"__type":"ThrottlingException","message":"Rate exceeded"}', (("Connection", "close"),))
+        connection = http.client.HTTPConnection(shared.server.host, shared.server.port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request(asked.method, asked.path, asked.body, dict(asked.headers))
+            reply = connection.getresponse()
+            kind = reply.headers["Content-Type"]
+            return Told(reply.status, reply.read(), (("Content-Type", kind), ("Connection", "close")))
+
+    out = tmp_path / "estate.jsonl"
+    with stub(answer) as proxy:
+        given = ("--region", REGION, "--no-policies", "--out", str(out), "--json")
+        ran = holdfast("inventory", *given, HOLDFAST_ENDPOINT=proxy.url)
+    assert ran.code == 0, ran.err
+    told = ran.json()
+    assert (told["repositories"], told["failures"]) == (10, [])
+    assert told["throttled_calls"] >= 3
+    assert read(out).is_complete
 
 
 def item(account: str, name: str, **configuration: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _S3: Final = "s3://"
 _TOLD: Final = 20
+_LINE_SECONDS: Final = 10.0
 _LOOKUPS_AT_ONCE: Final = 16
 
 
@@ -143,11 +145,18 @@ def _look_up(gathered: Gathered, reach: Reach) -> tuple[tuple[str, str], ...]:
 
     def read(place: Place) -> Gathered:
         own = Gathered(gathered.since, gathered.until, gathered.pulls)
+        last = [time.monotonic()]
+
+        def tell() -> None:
+            if time.monotonic() - last[0] >= _LINE_SECONDS:
+                last[0] = time.monotonic()
+                click.echo(f"  {place}: {own.records} records so far", err=True)
+
         try:
             with contextlib.closing(
                 place.aws.caller("cloudtrail", place.region, pace=Pace(LOOKUPS_PER_SECOND))
             ) as caller:
-                look_up(own, caller, f"CloudTrail of {place}")
+                look_up(own, caller, f"CloudTrail of {place}", tell)
         except (APIError, APIUnreachable, CallInvalid) as error:
             told = failure_of(place.account, place.region, "cloudtrail:LookupEvents", error)
             own.skip(f"CloudTrail of {place}", "LookupEvents", f"{told.code}. {told.sentence}")

@@ -190,8 +190,11 @@ class AWS:
 
     def caller(self, service: str, region: str, *, pace: Pace | None = None) -> Caller:
         """Return a caller of a JSON service in a region, with a pace of its own."""
-        with wrapped():
-            address = self.client(service if service != "holdfast" else "ecr", region).meta.endpoint_url
+        if self.endpoint is not None and service in {"ecr", "holdfast"}:
+            address = self.endpoint
+        else:
+            with wrapped():
+                address = self.client(service, region).meta.endpoint_url
         return Caller(service, region, address, self.frozen_credentials, self._poster(address), pace or Pace())
 
     def frozen_credentials(self) -> tuple[str, str, str | None]:

@@ -90,11 +90,11 @@ def _push(record: _Record) -> tuple[Event, ...]:
 
 
 def _named(kind: Kind) -> Callable[[_Record], tuple[Event, ...]]:
-    """Read an operation on several images: what the response names was done, else what was asked for."""
+    """Read an operation on several images: what the response names was done; without one, what was asked for."""
 
     def read(record: _Record) -> tuple[Event, ...]:
         base = replace(record.base, repository=text(record.request, "repositoryName"), kind=kind)
-        named = parts(record.reply, "imageIds") or parts(record.request, "imageIds")
+        named = parts(record.reply if "imageIds" in record.reply else record.request, "imageIds")
         return tuple(replace(base, tag=maybe(one, "imageTag"), digest=maybe(one, "imageDigest")) for one in named)
 
     return read

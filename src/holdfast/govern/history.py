@@ -155,10 +155,11 @@ def _parsed(content: str) -> Any:  # noqa: ANN401 - JSON may be anything
         raise RecordInvalid(msg) from None
 
 
-def look_up(gathered: Gathered, caller: Caller, name: str) -> None:
-    """Read what CloudTrail keeps by itself, 90 days, of one account and region; pulls are not among it.
+def look_up(gathered: Gathered, caller: Caller, name: str, told: Callable[[], None] | None = None) -> None:
+    """Read what CloudTrail keeps by itself, 90 days, of one account and region.
 
-    Raises APIError, APIUnreachable. Two calls of fifty events a second are all that AWS allows.
+    Raises APIError, APIUnreachable. Two calls of fifty events a second are all that AWS allows; `told` is called after
+    each, and what was read stays read when a later one fails.
     """
     wanted: dict[str, Any] = {
         "LookupAttributes": [{"AttributeKey": "EventSource", "AttributeValue": cloudtrail.SOURCE}],
@@ -170,8 +171,10 @@ def look_up(gathered: Gathered, caller: Caller, name: str) -> None:
         wanted["EndTime"] = gathered.until.timestamp()
     for page in caller.pages("LookupEvents", "Events", **wanted):
         for record in page:
-            told = record.get("EventId") if isinstance(record, dict) else None
-            gathered.read(_of_any, record, name, f"event {told}")
+            event = record.get("EventId") if isinstance(record, dict) else None
+            gathered.read(_of_any, record, name, f"event {event}")
+        if told is not None:
+            told()
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
