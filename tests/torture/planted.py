@@ -174,7 +174,7 @@ BUGS: Final = (
              "            await self._database.write(lambda txn: late.record(txn, *values, **more))\n"
              "        places = await self._included(act.entries)\n        if outcome"),
         ),
-        "power",
+        tests=("tests/ledger/test_kill.py", "-k", "commit"),
     ),
     Bug(
         "bytes are not held against their digest",

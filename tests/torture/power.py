@@ -177,7 +177,7 @@ def cuts(given: Round) -> None:
             pass
         tree = _Tree.of(data)
         _record(given, data, disk)
-        moments = sorted(given.chance.choices(range(len(disk.events)), k=given.size(70, 600)))
+        moments = _moments(given, disk.events)
         belief, done = fresh(), 0
         for moment in moments:
             for event in disk.events[done:moment]:
@@ -190,6 +190,15 @@ def cuts(given: Round) -> None:
                 _compare(inspect(after, with_fsck=given.chance.random() < 0.1), belief, disk.events[:moment])
         given.tally.runs += 1
         given.tally.operations += len(disk.events)
+
+
+def _moments(given: Round, events: list[Event]) -> list[int]:
+    """Choose when to cut: at any time, and as often when a client was just told something, which must be there then."""
+    told, answered = ([at + 1 for at, one in enumerate(events) if one.kind == kind] for kind in ("told", "answered"))
+    return sorted(
+        given.chance.choice(given.chance.choice((range(len(events)), told, answered)))
+        for _ in range(given.size(70, 600))
+    )
 
 
 def _record(given: Round, data: Path, disk: RecordingDisk) -> None:
