@@ -26,7 +26,7 @@ SECTIONS: Final = {
     "Other registries": ("upstream", "replication"),
     "Images": ("push", "pull", "lifecycle", "orphans"),
     "Vulnerabilities": ("scan",),
-    "Code that names images": ("lint", "pin", "drift"),
+    "Code that names images": ("lint", "pin", "drift", "migrate-ci"),
     "People and settings": ("user", "group", "role", "iam", "login", "settings", "quota"),
     "Governance": (
         "inventory",
@@ -75,6 +75,7 @@ PLACES: Final = {
     "scan": "holdfast.cli.scan:scan",
     "lint": "holdfast.cli.lint:lint",
     "pin": "holdfast.cli.pin:pin",
+    "migrate-ci": "holdfast.cli.migrate_ci:migrate_ci",
     "drift": "holdfast.cli.drift:drift",
     "user": "holdfast.cli.user:user",
     "settings": "holdfast.cli.settings:settings",

@@ -37,6 +37,11 @@ CREATORS: Final = re.compile(r"\.(?:tf|tofu|ya?ml|json|template|ts|js|py)$", re.
 _TEST_PATH: Final = re.compile(r"(?:^|/)(?:tests?|e2e|testdata|fixtures|examples?|samples?|demos?)/", re.IGNORECASE)
 
 
+def is_test_path(path: str) -> bool:
+    """Tell whether a file lies in a folder of tests or examples."""
+    return bool(_TEST_PATH.search(path))
+
+
 class _Pushed:
     """A pipeline read: its text, and what it pushes."""
 
@@ -145,7 +150,7 @@ def _verdict(
     end = _end_of_word(source.text, start)
     if push.span is not None and start <= push.span.start < _end_of_line(source.text, start):
         start, end = push.span.start, push.span.end
-    context = Context.TEST if _TEST_PATH.search(case.path) else Context.BUILD
+    context = Context.TEST if is_test_path(case.path) else Context.BUILD
     return Verdict(source.span(start, end), push.image, message, context, fix=fix, splices=splices)
 
 
@@ -213,7 +218,7 @@ def partly_held(case: Case) -> Iterator[Verdict]:
 
 
 def _creation(case: Case, source: Source, one: Creation) -> Verdict:
-    context = Context.TEST if _TEST_PATH.search(case.path) else Context.PRODUCTION
+    context = Context.TEST if is_test_path(case.path) else Context.PRODUCTION
     splices: tuple[Splice, ...] = ()
     if one.edit is not None and one.hold is Hold.MOVABLE:
         splices = (Splice(source.span(one.edit.start, one.edit.end), one.edit.new.encode()),)

@@ -202,12 +202,21 @@ def _past_globals(words: list[Word]) -> list[Word]:
 
 def labels_of(call: Call) -> list[Push]:
     """Return the references that a call gives an image on this machine."""
+    if not _may_matter(call):
+        return []
     found = find_row(call.words, LABELS)
     return _by_row(call, *found) if found else []
 
 
+def _may_matter(call: Call) -> bool:
+    """Tell whether one of the first words is a program of the tables: most calls of a script are not."""
+    return any(_program(word) in _PROGRAMS for word in call.words[:12])
+
+
 def pushes_of(call: Call) -> list[Push]:
     """Return what a call pushes."""
+    if not _may_matter(call):
+        return []
     found = find_row(call.words, ROWS)
     result: list[Push] = []
     if found is not None:
@@ -456,3 +465,10 @@ def _cosign(call: Call) -> list[Push]:
         )
         for text in word.values[:1]
     ]
+
+
+_PROGRAMS: Final = frozenset().union(
+    *(row.programs for row in (*ROWS, *LABELS, *_AWS, *_KO)),
+    {"oras", "crane", "gcrane", "mvn", "mvnw", "gradle", "gradlew", "helm", "cosign"},
+)
+"""Every program that some row or function here knows."""

@@ -54,7 +54,7 @@ class Findings:
             if inner is not None and inside < _MAX_INSIDE:
                 self.follow(_inside(script, call), inner, inside + 1)
                 continue
-            self.labels += commands.labels_of(call)
+            self.labels += [replace(one, system=self.system) for one in commands.labels_of(call)]
             for push in commands.pushes_of(call):
                 self.add(self._every_tag(push) if shown(push.tag) == "--all-tags" else [push])
         return script
@@ -65,7 +65,7 @@ class Findings:
         made = tuple(Word(values, 0, 0) for values in words)
         call = Call(made, script, 0, 0, names)
         self.calls.append(call)
-        self.labels += commands.labels_of(call)
+        self.labels += [replace(one, system=self.system) for one in commands.labels_of(call)]
         for push in commands.pushes_of(call):
             self.add([replace(push, place=references.place_within(push.tag, bounds))])
 

@@ -7,6 +7,7 @@ This file alone knows those rules, and when `latest` comes with them. Source: th
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.pushes import variables
@@ -79,7 +80,7 @@ def tags(rules: Sequence[Text], flavor: Sequence[Text], *, written: bool, events
             prefix = literal("pr-")
         prefix = prefix or _global(settings, "prefix")
         suffix = suffix or _global(settings, "suffix")
-        found.append((*prefix, *tag, *suffix))
+        found.append(tuple(replace(part, setting="rule") for part in (*prefix, *tag, *suffix)))
     if latest == "true" or (latest == "auto" and auto):
         span = next((part.span for line in flavor for part in line if shown(line).startswith("latest=true")), None)
         found.append((Part("latest", span=span, setting="flavor"),))

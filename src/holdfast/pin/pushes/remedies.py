@@ -61,6 +61,12 @@ def fix(push: Push) -> str:
     )
 
 
+def short_fix(push: Push) -> str:
+    """Say in a few words how to give the push a tag of its own."""
+    words = WORDS.get(push.system, WORDS["other"])
+    return f"Push a tag of the commit: {words.setting or words.script or 'its SHA'}."
+
+
 def written_sha(push: Push, setting: str) -> str:
     """Return how the commit's SHA is written where the tag stands; empty where no way is safe."""
     words = WORDS.get(push.system, WORDS["other"])
@@ -112,7 +118,10 @@ def edits(path: str, text: str, findings: Findings, push: Push) -> tuple[Change,
             return ()
         found[change.span] = change
     changes = tuple(sorted(found.values(), key=lambda change: change.span))
-    return changes if is_proven(path, text, findings, changes, {image}) else ()
+    # One place may give its tag to several images: `env: {TAG: latest}`.
+    spans = [one.span for one in same if one.span is not None]
+    images = {one.image for one in findings.pushes if one.span in spans}
+    return changes if is_proven(path, text, findings, changes, {image, *images}) else ()
 
 
 def applied(text: str, changes: tuple[Change, ...]) -> str:
