@@ -12,7 +12,7 @@ import click
 
 from holdfast.cli.asking import Asking, asked, asking_options, learn, registries
 from holdfast.cli.connection import json_option
-from holdfast.cli.examining import examined, read_settings
+from holdfast.cli.examining import Job, examined, in_order, read_settings
 from holdfast.cli.exits import Exit, Unfinished
 from holdfast.cli.output import Output, plain
 from holdfast.cli.source_tree import OutsideTree, SourceTree
@@ -22,13 +22,14 @@ from holdfast.pin.image import parse_image
 from holdfast.pin.knowledge import tag_name
 from holdfast.pin.mention import Context
 from holdfast.pin.migration import explanation, pointer
-from holdfast.pin.migration.plan import Migration, migrate
+from holdfast.pin.migration.plan import Migration, mend, migrate, to_mend
 from holdfast.pin.pinning import Aim, plan
 from holdfast.pin.pushers import PIPELINES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from holdfast.cli.in_workers import Failed
     from holdfast.pin.case import Case
 
 
@@ -77,9 +78,9 @@ def migrate_ci(
     given = [path or Path()]
     tree = SourceTree.above(given)
     settings = read_settings(tree, config)
-    cases = [one.case for one in examined(tree, given, settings) if one.case is not None]
-    files = {case.path: case.data for case in cases}
-    migration = migrate(files, has_pointer=tree.neighbour(pointer.PATH) is not None, resolved={})
+    done = examined(Job(tree, settings, keep=True), given)
+    cases = [one.examined.case for one in done if one.examined.case is not None]
+    migration = _mended({case.path: case.data for case in cases}, has_pointer=tree.neighbour(pointer.PATH) is not None)
     if not offline:
         _ask(migration, cases, Asking(endpoint, profile, plain_http))
     if explained is not None:
@@ -89,6 +90,23 @@ def migrate_ci(
     if failed:
         raise Unfinished(f"{len(failed)} files were not changed: " + "; ".join(f"{n}: {w}" for n, w in failed.items()))
     return Exit.FOUND if any(one.left for one in migration.pipelines) else Exit.DONE
+
+
+def _mended(files: dict[str, bytes], *, has_pointer: bool) -> Migration:
+    """Mend every pipeline in a process of its own, under the limit of time that reading has."""
+    names = to_mend(files)
+    failed: list[str] = []
+
+    def give_up(number: int, why: Failed) -> None:
+        failed.append(f"{names[number]} is left as it is: {why.reason}")
+
+    mended = in_order(
+        lambda number: mend(names[number], files[names[number]]), len(names), give_up, "mending pipelines"
+    )
+    found = {name: one for name, one in zip(names, mended, strict=True) if one is not None}
+    migration = migrate(files, has_pointer=has_pointer, resolved={}, mended_files=found)
+    migration.notes += failed
+    return migration
 
 
 def _ask(migration: Migration, cases: Sequence[Case], how: Asking) -> None:

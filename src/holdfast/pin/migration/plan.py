@@ -45,17 +45,39 @@ class Migration:
         return b"".join(patch.of_file(path, self.before.get(path), self.after[path]) for path in self.changed)
 
 
-def migrate(files: Mapping[str, bytes], *, has_pointer: bool, resolved: Mapping[str, str]) -> Migration:
-    """Mend the pipelines among some files and write the pointer file; `resolved`: repository -> reference now."""
+def to_mend(files: Mapping[str, bytes]) -> list[str]:
+    """Return which of some files are pipelines that a migration looks at."""
+    return [
+        path
+        for path in sorted(files)[:MAX_FILES]
+        if PIPELINES.search(path) and len(files[path]) <= MAX_FILE_BYTES and not is_test_path(path)
+    ]
+
+
+def mend(path: str, data: bytes) -> Mended | None:
+    """Mend one pipeline."""
+    return pipelines.mend(path, Source(path, data).text)
+
+
+def migrate(
+    files: Mapping[str, bytes],
+    *,
+    has_pointer: bool,
+    resolved: Mapping[str, str],
+    mended_files: Mapping[str, Mended | None] | None = None,
+) -> Migration:
+    """Put a migration together; `resolved`: repository -> reference now.
+
+    `mended_files` are pipelines that were mended elsewhere, under a limit of time; without them it is done here.
+    """
     result = Migration()
-    for path in sorted(files)[:MAX_FILES]:
+    chosen = to_mend(files) if mended_files is None else [path for path in to_mend(files) if path in mended_files]
+    for path in chosen:
         data = files[path]
-        if not PIPELINES.search(path) or len(data) > MAX_FILE_BYTES or is_test_path(path):
-            continue
         if not patch.can_be_named(path):
             result.notes.append(f"{path!r} is left out: its name cannot stand in a patch.")
             continue
-        mended = pipelines.mend(path, Source(path, data).text)
+        mended = mend(path, data) if mended_files is None else mended_files[path]
         if mended is not None:
             result.pipelines.append(mended)
             _keep(result, path, data, mended.after)
@@ -67,9 +89,8 @@ def migrate(files: Mapping[str, bytes], *, has_pointer: bool, resolved: Mapping[
         for step in one.done
         if step.literal
     }
-    for path in sorted(files)[:MAX_FILES]:
-        if PIPELINES.search(path) and len(files[path]) <= MAX_FILE_BYTES and not is_test_path(path):
-            _deployments(result, path, files[path], moved)
+    for path in chosen:
+        _deployments(result, path, files[path], moved)
     if result.entries and not has_pointer:
         result.pointer = pointer.render(result.entries, resolved)
         result.before[pointer.PATH] = None
