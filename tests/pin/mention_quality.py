@@ -2,8 +2,8 @@
 
     python tests/pin/mention_quality.py        print precision, recall, every miss, and the comparison
 
-A label is a file, a line, a role and the text of an image. The comparison counts, of the labelled images of Dockerfiles
-and of manifests that are consumed without a digest, how many another tool flags at all: most tell a line, checkov a file.
+A label is a file, a line, a role and the text of an image. The comparison counts, of the labelled images of
+Dockerfiles and of manifests that are consumed without a digest, on how many of their lines another tool says anything.
 """
 
 from __future__ import annotations

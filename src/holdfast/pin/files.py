@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from holdfast.pin.image import parse_image
 from holdfast.pin.mention import Context, Mention, Unreadable
 from holdfast.pin.readers import (
     any_yaml,
@@ -30,6 +31,7 @@ from holdfast.pin.readers import (
     kustomize,
     make,
     script,
+    workspace,
 )
 from holdfast.pin.source import Source, UnreadableFile
 
@@ -80,7 +82,7 @@ _TOOLS: Final = _holds(
         b"kubectl",
         b"cloud",
     ),
-    *(b"lambda", b"kind", b"k3d", b"finch", b"pack build"),
+    *(b"lambda", b"kind", b"k3d", b"finch", b"pack build", b"kustomize", b"oras "),
 )
 _RUNS_TOOLS: Final = _holds(
     *(b"mage", b"docker", b"podman", b"buildah", b"skopeo", b"crane", b"nerdctl", b"kaniko", b"buildctl", b"kubectl"),
@@ -117,7 +119,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "azure",
         _path(rf"[^/]*azure-?pipelines?[^/]*{_YAML}|\.?(?:azure-?pipelines|azuredevops|pipelines|azdo)/.*{_YAML}"),
-        _matches(rb"(?m)^[ \t-]*(?:container|script|bash|image|task)s?:"),
+        _matches(rb"(?m)^[ \t-]*(?:container|script|bash|image|task|pwsh|powershell)s?:"),
         azure.read,
     ),
     Format("cloudbuild", _path(r"[^/]*cloudbuild[^/]*\.(?:ya?ml|json)"), _holds(b"steps"), cloudbuild.read),
@@ -128,6 +130,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         _RUNS_TOOLS,
         jenkins.read,
     ),
+    Format("devcontainer", _path(r"\.?devcontainer(?:/.*)?\.json"), _NAMES_IMAGES, workspace.devcontainer),
+    Format("ko", _path(r"\.ko\.ya?ml"), _NAMES_IMAGES, workspace.ko),
     Format("bake", _path(r"[^/]*docker-bake[^/]*\.hcl|bake\.hcl"), _holds(b"target"), hcl.bake),
     Format("terraform", _path(r"[^/]*\.(?:tf|hcl|nomad)"), _NAMES_IMAGES, hcl.terraform),
     Format("make", _path(r"(?:GNU)?Makefile(?:\.[^/]*)?|[^/]*\.(?:mk|mak)"), _TOOLS, make.read),
@@ -198,11 +202,16 @@ def mentions(path: str, data: bytes) -> list[Mention] | Unreadable:
 
 
 def _settled(path: str, found: list[Mention]) -> list[Mention]:
-    """Order them; where two readers saw the same bytes the first stays. What lies in a folder of tests is a test's."""
+    """Order them; where two readers saw the same bytes the first stays, and what can be no reference goes.
+
+    What lies in a folder of tests is a test's.
+    """
     in_tests = bool(_TEST_PATH.search(path.replace("\\", "/")))
     kept: list[Mention] = []
     for mention in sorted(found, key=lambda one: (one.span.start, one.span.end)):
         if kept and mention.span.start < kept[-1].span.end:
+            continue
+        if mention.image is not None and parse_image(mention.image) is None:
             continue
         kept.append(replace(mention, context=Context.TEST) if in_tests else mention)
     return kept

@@ -73,6 +73,8 @@ class Kind(StrEnum):
     SHELL_DEPLOY = "shell-deploy"
     CACHE_FROM = "cache-from"
     CACHE_TO = "cache-to"
+    DEVCONTAINER_IMAGE = "devcontainer-image"
+    KO_BASE = "ko-base"
     BAKE_TAG = "bake-tag"
     BAKE_CONTEXT = "bake-context"
     ECS_CONTAINER = "ecs-container"

@@ -36,6 +36,8 @@ def read(source: Source) -> list[Mention]:
         if call is None or number + 2 >= len(seen) or seen[number + 1].text != "(":
             continue
         given = seen[number + 2]
+        if given.text in {"f", "r", "rf", "fr"} and len(seen) > number + 3:
+            given = seen[number + 3]
         if given.text == "jsii" and len(seen) > number + 6:
             given = seen[number + 6]
         if not given.quote:
@@ -50,7 +52,7 @@ def read(source: Source) -> list[Mention]:
                     where=token.text,
                     context=Context.BUILD if call[1] else Context.PRODUCTION,
                     defaults=Defaults(),
-                    resolve=lambda written: None if re.search(r"\$\{|\{\w+\}", written) else written,
+                    resolve=lambda written: None if re.search(r"\{[\w.$]+\}", written) else written,
                 )
             )
     return found

@@ -8,6 +8,7 @@ Service, Batch JobDefinition, SageMaker Model); SAM specification (ImageUri); Am
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -89,8 +90,21 @@ def _value(
     for node in (value, substituted, *items(substituted)[:1]):
         if isinstance(node, yaml.ScalarNode) and node.tag in {"!Sub", "tag:yaml.org,2002:str"}:
             yield from file.image(node, kind=kind, where=where, context=context, defaults=parameters)
+    joined = items(value) if value.tag == "!Join" else items(get(value, "Fn::Join"))
+    if len(joined) > 1:
+        yield from _join(file, items(joined[1]), where, context)
     for branch in (*items(get(value, "Fn::If"))[1:], *_branches(value)):
         yield from _value(file, document, branch, where, context, parameters)
+
+
+def _join(file: YamlFile, parts: list[Node], where: str, context: Context) -> Iterator[Mention]:
+    """What is joined is known to its parts only: it is shown at the first that is text."""
+    for part in parts:
+        for mention in file.image(part, kind=Kind.CLOUDFORMATION_IMAGE, where=where, context=context):
+            if part.tag == "tag:yaml.org,2002:str":
+                note = "It is put together of parts: write it as one text to have it pinned."
+                yield replace(mention, image=None, rewrite=None, notes=(note,))
+                return
 
 
 def _branches(value: Node) -> list[Node]:

@@ -198,6 +198,8 @@ def _bake(file: _File) -> Iterator[Mention]:
             continue
         where = ".".join([*blocks[0], name])
         if key.parent.type == "attribute" and name in _BAKE_LISTS:
+            if re.match(r"[\[{]\s*for\s", file.text[value.start_byte : value.end_byte]):
+                continue
             pattern, kind, role = _BAKE_LISTS[name]
             for found in _STRING.finditer(file.text, value.start_byte, value.end_byte):
                 inner = re.search(pattern, found[1])

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from holdfast.pin.mention import Context, Kind, Mention
+from holdfast.pin.readers.shell_tools import line_mentions
 from holdfast.pin.readers.triples import triple
 from holdfast.pin.readers.yaml_file import YamlFile
 from holdfast.pin.readers.yaml_nodes import Node, get, items, text_of, walk
@@ -72,5 +73,18 @@ def _fields(file: YamlFile, document: Node, kind: Kind, context: Context) -> Ite
             yield from triple(file, value, path, kind, context)
         elif key == "value" and (text_of(get(mapping, "name")) or "").startswith("RELATED_IMAGE_"):
             yield from file.image(value, kind=kind, where=path, context=context)
+        elif key == "args" and kind is Kind.TEKTON_IMAGE:
+            yield from _command(file, mapping, path)
         elif key == "script" and kind is Kind.TEKTON_IMAGE:
             yield from file.script(value, where=f"{path}: ", context=context)
+
+
+def _command(file: YamlFile, step: Node, where: str) -> Iterator[Mention]:
+    """A step is a command in two lists, or a shell's with the script as its last argument."""
+    words = [text for key in ("command", "args") for text in file.scripts(get(step, key))]
+    if not words:
+        return
+    if words[0].text.rpartition("/")[2] in {"sh", "bash"}:
+        yield from file.script_text(words[-1], where=f"{where}: ")
+    elif len(words) > 1:
+        yield from line_mentions(words[0].text.rpartition("/")[2], words[1:], where=f"{where}: ")

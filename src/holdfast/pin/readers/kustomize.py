@@ -5,7 +5,7 @@ Source: Kustomize docs, "images": name, newName, newTag, digest; the digest wins
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holdfast.pin.source import Source
+
+
+_NOTES: Final = {
+    "newName": ("The tag is the one that the manifests name.",),
+    "*": ("It is the tag of every image: one digest cannot be right for all.",),
+}
 
 
 def read(source: Source) -> list[Mention]:
@@ -44,7 +50,8 @@ def _entry(file: YamlFile, entry: Node, where: str) -> Iterator[Mention]:
         return
     reference = f"{name}:{text_of(tag)}" if text_of(tag) else name
     reference = f"{reference}@{text_of(digest)}" if text_of(digest) else reference
-    if parse_image(reference) is None:
+    every = name == "*"
+    if parse_image(reference.replace("*", "every", 1) if every else reference) is None:
         return
     bare = key == "newName"
     yield text.mention(
@@ -52,10 +59,10 @@ def _entry(file: YamlFile, entry: Node, where: str) -> Iterator[Mention]:
         len(text.text),
         kind=Kind.KUSTOMIZE_IMAGE,
         where=f"{where}.{key}",
-        image=None if bare else reference,
+        image=None if bare or every else reference,
         context=Context.PRODUCTION,
-        rewrite=_rewrite(file, entry, key, digest),
-        notes=("The tag is the one that the manifests name.",) if bare else (),
+        rewrite=None if every else _rewrite(file, entry, key, digest),
+        notes=_NOTES.get("*" if every else key, ()),
     )
 
 

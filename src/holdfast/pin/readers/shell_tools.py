@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _ENGINES: Final = frozenset({"docker", "podman", "nerdctl", "finch", "buildah", "img"})
 _PREFIXES: Final = frozenset({"sudo", "exec", "time", "command", "nohup", "env", "then", "retry", "nice"})
 _WORTH_PARSING: Final = re.compile(
-    r"docker|podman|nerdctl|finch|buildah|skopeo|crane|buildctl|executor|kubectl|oc |lambda|cloud|\baz\b|pack |kind|k3d"
+    r"docker|kustomize|oras |podman"
+    r"|nerdctl|finch|buildah|skopeo|crane|buildctl|executor|kubectl|oc |lambda|cloud|\baz\b|pack |kind|k3d"
 )
 _SWITCHES: Final = frozenset(
     """
@@ -33,7 +34,8 @@ _SWITCHES: Final = frozenset(
     --oom-kill-disable --quiet --help --replace --rmi --tls-verify --no-hosts --env-host --disable-content-trust
     --no-cache --pull --push --load --all-tags --squash --compress --force-rm --layers --debug --no-hostname
     --passwd --http-proxy --sig-proxy --use-api-socket --src-tls-verify --dest-tls-verify --all --insecure
-    --preserve-digests --remove-signatures --cleanup --skip-tls-verify --single-snapshot --reproducible --publish
+    --preserve-digests --remove-signatures --cleanup --skip-tls-verify --single-snapshot --to-oci-layout
+    --from-oci-layout --recursive --reproducible --publish
     --attach --stdin --record --wait --allow-unauthenticated --no-traffic --async
     """.split()  # noqa: SIM905 - a hundred quotes less
 )
@@ -56,6 +58,9 @@ class _Line:
     def says(self, name: str) -> bool:
         return any(word.value != "false" for word in self.options.get(name, []))
 
+
+_LISTS: Final = re.compile(r"\$[@*]|\$\{[^}]*\[[@*]\]\}")
+"""All that was given, or all of an array: words of which the text names none."""
 
 _Found: TypeAlias = tuple[Word, Kind, Role]
 _Rule: TypeAlias = Callable[[_Line], "Iterable[_Found]"]
@@ -87,6 +92,8 @@ def line_mentions(
     context: Context = Context.BUILD,
 ) -> list[Mention]:
     """Return the mentions of a command whose words are given one by one, as in a list of arguments."""
+    if tool not in _TOOLS and words:
+        tool, words = words[0].text, words[1:]
     if not words:
         return []
     text = Excerpt.lines(words)
@@ -110,7 +117,7 @@ def _of(command: Command, where: str, context: Context, defaults: Defaults) -> I
     if rule is None:
         return
     place = f"{where}{tool} {verb}".strip()
-    runs = verb.rpartition(" ")[2] in {"run", "create", "debug"}
+    runs = verb in {"run", "create", "container run", "container create", "debug"}
     line = _line(rest, stops=runs and tool in _ENGINES, switches=_OF_RUNS if runs else _OF_OTHERS)
     for word, kind, role in rule(line):
         yield from _mention(command, word, kind, role, where=place, context=context, defaults=defaults)
@@ -120,9 +127,11 @@ def _mention(
     command: Command, word: Word, kind: Kind, role: Role, *, where: str, context: Context, defaults: Defaults
 ) -> Iterator[Mention]:
     word = _without_scheme(word)
-    if not word.value or word.value.startswith("-") or word.end <= word.start:
+    if not word.value or word.value.startswith("-") or word.end <= word.start or _LISTS.fullmatch(word.value):
         return
     image = command.expand(word.value)
+    # A makefile keeps quotes in its variables; the shell takes them away.
+    image = image and re.sub(r"[\"']", "", image)
     if image is not None and parse_image(image) is None:
         return
     rewrite, notes = place_digest(command.text, word.start, word.end, defaults) if role is Role.CONSUMES else (None, ())
@@ -180,7 +189,7 @@ def _is_options(words: list[Word], at: int) -> bool:
     if not re.fullmatch(r"\$\{?\w+(?:\[@\])?\}?", words[at].value) or at + 1 >= len(words):
         return False
     following = words[at + 1].value
-    return following.startswith(("-", "$")) or bool(re.fullmatch(r"[\w./${}-]+[:/][\w./${}:-]+", following))
+    return following.startswith(("-", "$")) or bool(re.fullmatch(r"[\w$][\w./${}-]*[:/][\w./${}:-]+", following))
 
 
 def _is_switch(name: str, switches: str) -> bool:
@@ -241,6 +250,7 @@ def _built(line: _Line) -> Iterator[_Found]:
         role = Role.PUSHES if "push=true" in word.value or "type=registry" in word.value else Role.BUILDS
         yield from ((one, Kind.SHELL_PUSH, role) for one in _attribute(word, "name"))
     yield from _caches(line, "--cache-from", "--cache-to")
+    yield from _arguments(line)
     for word in line.given("--build-context"):
         name, found, _ = word.value.partition("=docker-image://")
         if found:
@@ -265,6 +275,30 @@ def _attribute(word: Word, name: str) -> Iterator[Word]:
             start = at + len(key) + len(equals)
             yield Word(start, start + len(value), value)
         at += len(part) + 1
+
+
+def _arguments(line: _Line) -> Iterator[_Found]:
+    """`--build-arg BASE_IMAGE=name:tag`: an argument that is called so and looks so."""
+    for word in line.given("--build-arg"):
+        name, equals, value = word.value.partition("=")
+        if equals and re.search(r"image|base", name, re.IGNORECASE) and re.search(r"\w[/:]\w", value):
+            yield _after(word, len(name) + 1), Kind.SHELL_BUILD, Role.CONSUMES
+
+
+def _edited(line: _Line) -> Iterator[_Found]:
+    """`kustomize edit set image name=image`."""
+    for word in line.places:
+        name, equals, value = word.value.partition("=")
+        if equals and value:
+            yield _after(word, len(name) + 1), Kind.SHELL_DEPLOY, Role.CONSUMES
+
+
+def _oras(line: _Line) -> Iterator[_Found]:
+    """`oras cp FROM TO`, either of which may be a folder."""
+    ends = (("--from-oci-layout", Role.CONSUMES), ("--to-oci-layout", Role.PUSHES))
+    for word, (layout, role) in zip(line.places, ends, strict=False):
+        if layout not in line.options:
+            yield word, Kind.SHELL_COPY, role
 
 
 def _buildctl(line: _Line) -> Iterator[_Found]:
@@ -381,7 +415,12 @@ _TOOLS: Final[dict[str, dict[str, _Rule]]] = {
     },
     "az": {"acr build": _option(Kind.SHELL_PUSH, Role.PUSHES, "-t", "--image")},
     "pack": {"build": _packed},
-    "kind": {"create cluster": _CLUSTER_IMAGE},
+    "kind": {
+        "create cluster": _CLUSTER_IMAGE,
+        "build node-image": _option(Kind.SHELL_BUILD, Role.BUILDS, "--image"),
+    },
+    "kustomize": {"edit set image": _edited},
+    "oras": {"cp": _oras, "copy": _oras, "pull": _first(Kind.SHELL_PULL, Role.CONSUMES)},
     "k3d": {"cluster create": _CLUSTER_IMAGE},
 }
 """Tool -> verb, as its words -> what that does with images."""

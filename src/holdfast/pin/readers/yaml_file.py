@@ -25,6 +25,9 @@ FOREIGN: Final = re.compile(r"\$\{\{|\{\{|<<|\$\(|\$\[\[")
 """What is put in by a system before anybody reads the value: no default of a file tells what it comes to."""
 
 
+_EXPRESSIONS: Final = re.compile(r"\$\{\{.*?\}\}|\{\{.*?\}\}|<<.*?>>|\$\([^()]*\)|\$\[\[.*?\]\]")
+
+
 class YamlFile:
     """A file of YAML documents."""
 
@@ -116,7 +119,7 @@ def image_in(
 ) -> Iterator[Mention]:
     """Make the mention of a piece of a text, when it can be an image."""
     written = text.text[start:end]
-    if not written or re.search(r"\s", re.sub(r"\{\{.*?\}\}|\$\(.*?\)", "", written)):
+    if not written or re.search(r"\s", _EXPRESSIONS.sub("", written)):
         return
     foreign = FOREIGN.search(written)
     known = None if foreign else expand(written, defaults.known)
@@ -135,9 +138,6 @@ def image_in(
         rewrite=rewrite,
         notes=notes,
     )
-
-
-_EXPRESSIONS: Final = re.compile(r"\$\{\{.*?\}\}|\{\{.*?\}\}|<<.*?>>|\$\([^()]*\)|\$\[\[.*?\]\]")
 
 
 def _place(text: Excerpt, start: int, end: int, defaults: Defaults) -> tuple[Rewrite | None, tuple[str, ...]]:
