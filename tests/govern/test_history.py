@@ -265,7 +265,9 @@ def test_trail_files_from_a_folder_and_from_s3(holdfast: Commands, tmp_path: Pat
     assert events_in(again) == events_in(out)
 
 
-def test_cloudtrail_is_asked_and_what_it_says_wrongly_is_named(holdfast: Commands, tmp_path: Path) -> None:
+def test_cloudtrail_is_asked_and_what_it_says_wrongly_is_named(
+    holdfast: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pages: dict[Any, Any] = {
         None: {"Events": [{"EventId": "1", "CloudTrailEvent": json.dumps(put_image())}], "NextToken": "x"},
         "x": {"Events": [{"EventId": "2", "CloudTrailEvent": "{"}]},
@@ -281,9 +283,14 @@ def test_cloudtrail_is_asked_and_what_it_says_wrongly_is_named(holdfast: Command
             return Told(200, body.encode(), (("Content-Type", "text/xml"), ("Connection", "close")))
         given = json.loads(asked.body)
         assert asked.headers["x-amz-target"].endswith(".LookupEvents")
-        assert given["LookupAttributes"] == [{"AttributeKey": "EventSource", "AttributeValue": "ecr.amazonaws.com"}]
-        return Told(200, json.dumps(pages[given.get("NextToken")]).encode(), (("Connection", "close"),))
+        (attribute,) = given["LookupAttributes"]
+        asked_for.append(attribute["AttributeValue"])
+        is_push = attribute == {"AttributeKey": "EventName", "AttributeValue": "PutImage"}
+        told = pages[given.get("NextToken")] if is_push else {"Events": []}
+        return Told(200, json.dumps(told).encode(), (("Connection", "close"),))
 
+    monkeypatch.setattr("holdfast.cli.history.LOOKUPS_PER_SECOND", 1000.0)
+    asked_for: list[str] = []
     out = tmp_path / "history.jsonl"
     with stub(answer) as server:
         urls = {
@@ -294,4 +301,6 @@ def test_cloudtrail_is_asked_and_what_it_says_wrongly_is_named(holdfast: Command
         ran = holdfast("history", "--lookup", "--region", REGION, "--out", str(out), **urls)
     assert ran.code == 3, ran.err
     assert "event 2: CloudTrailEvent is no JSON" in ran.err
+    assert "BatchGetImage" not in asked_for, "pulls are many, and nobody asked for them"
+    assert {"PutImage", "BatchDeleteImage", "PutImageTagMutability", "PolicyExecutionEvent"} <= set(asked_for)
     assert events_in(out) == [(Kind.PUSH, "latest", Origin.CLOUDTRAIL)]

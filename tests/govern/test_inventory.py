@@ -262,6 +262,37 @@ def test_a_place_that_is_not_there_is_a_failure_and_the_others_go_on(holdfast: C
     assert len(read(out).repositories) == 10
 
 
+def test_an_account_of_aws_is_entered_by_role_and_its_enabled_regions_are_read(
+    organization: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls that AWS would be sent, to moto's Organizations and STS, and a stand-in of its account service."""
+    url, accounts = organization
+    regions = [{"RegionName": one, "RegionOptStatus": "ENABLED_BY_DEFAULT"} for one in ("us-east-1", "eu-west-1")]
+
+    def answer(asked: Asked) -> Told:
+        assert asked.path == "/listRegions"
+        assert json.loads(asked.body) == {"RegionOptStatusContains": ["ENABLED", "ENABLED_BY_DEFAULT"]}
+        return Told(200, json.dumps({"Regions": regions}).encode(), (("Connection", "close"),))
+
+    with stub(answer) as account:
+        for name, value in {
+            **environment("", region=REGION),
+            "AWS_ENDPOINT_URL_STS": url,
+            "AWS_ENDPOINT_URL_ORGANIZATIONS": url,
+            "AWS_ENDPOINT_URL_ACCOUNT": account.url,
+        }.items():
+            monkeypatch.setenv(name, value)
+        found = find(AWS(), Where(organization=True, role="audit-read", external_id="agreed"))
+    assert found.failures == []
+    assert found.identity.account == MANAGEMENT
+    assert {str(one) for one in found.places} == {
+        f"{account}/{region}" for account in (MANAGEMENT, *accounts) for region in ("us-east-1", "eu-west-1")
+    }
+    keys = {one.account: one.aws.frozen_credentials() for one in found.places}
+    assert keys[MANAGEMENT][:2] == (KEY_ID, SECRET), "its own account is entered without a role"
+    assert all(keys[one][0].startswith("ASIA") and keys[one][2] for one in accounts)
+
+
 def throttling(reply: dict[str, Any], refusals: int) -> Any:
     left = [refusals]
 

@@ -244,6 +244,9 @@ class Caller:
         self._host = urlsplit(address).netloc.rpartition("@")[2]
         self._credentials = credentials
         self._poster = poster
+        self.stopping: threading.Event | None = None
+        """When it is set, nothing is waited for and nothing tried again."""
+
         self.calls = 0
         self.throttled = 0
 
@@ -256,7 +259,7 @@ class Caller:
         attempt = refused = 0
         while True:
             if (wait := self.pace.reserve(time.monotonic())) > 0:
-                time.sleep(wait)
+                self._wait(wait)
             error: APIError | APIUnreachable
             try:
                 return self._sent(operation, body)
@@ -275,9 +278,15 @@ class Caller:
             except APIUnreachable as told:
                 error = told
                 attempt += 1
-            if attempt >= MAX_ATTEMPTS:
+            if attempt >= MAX_ATTEMPTS or (self.stopping is not None and self.stopping.is_set()):
                 raise error
-            time.sleep(min(_MAX_WAIT_SECONDS, 0.1 * 2 ** (attempt + refused)) * (0.5 + random.random() / 2))  # noqa: S311
+            self._wait(min(_MAX_WAIT_SECONDS, 0.1 * 2 ** (attempt + refused)) * (0.5 + random.random() / 2))  # noqa: S311
+
+    def _wait(self, seconds: float) -> None:
+        if self.stopping is None:
+            time.sleep(seconds)
+        else:
+            self.stopping.wait(seconds)
 
     def close(self) -> None:
         """Close the connections."""

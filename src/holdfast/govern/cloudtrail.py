@@ -155,3 +155,7 @@ _OPERATIONS: Final[dict[str, Callable[[_Record], tuple[Event, ...]]]] = {
     "DeleteRegistryPolicy": _set(Kind.SET_POLICY),
 }
 """eventName -> how its record is read."""
+
+PULLS: Final = frozenset({"BatchGetImage"})
+CHANGES: Final = tuple(name for name in _OPERATIONS if name not in PULLS)
+"""The names of what changes something."""

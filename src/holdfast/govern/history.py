@@ -158,23 +158,23 @@ def _parsed(content: str) -> Any:  # noqa: ANN401 - JSON may be anything
 def look_up(gathered: Gathered, caller: Caller, name: str, told: Callable[[], None] | None = None) -> None:
     """Read what CloudTrail keeps by itself, 90 days, of one account and region.
 
-    Raises APIError, APIUnreachable. Two calls of fifty events a second are all that AWS allows; `told` is called after
-    each, and what was read stays read when a later one fails.
+    Raises APIError, APIUnreachable. Two calls of fifty events a second are all that AWS allows, and a question may
+    name one operation or all: each is asked for by itself, so that pulls and descriptions, which are most of what is
+    recorded, need not be read. `told` is called after each page; what was read stays read when a later one fails.
     """
-    wanted: dict[str, Any] = {
-        "LookupAttributes": [{"AttributeKey": "EventSource", "AttributeValue": cloudtrail.SOURCE}],
-        "MaxResults": _LOOKUP_PAGE,
-    }
+    wanted: dict[str, Any] = {"MaxResults": _LOOKUP_PAGE}
     if gathered.since is not None:
         wanted["StartTime"] = gathered.since.timestamp()
     if gathered.until is not None:
         wanted["EndTime"] = gathered.until.timestamp()
-    for page in caller.pages("LookupEvents", "Events", **wanted):
-        for record in page:
-            event = record.get("EventId") if isinstance(record, dict) else None
-            gathered.read(_of_any, record, name, f"event {event}")
-        if told is not None:
-            told()
+    for operation in (*cloudtrail.CHANGES, *(cloudtrail.PULLS if gathered.pulls else ())):
+        attributes = [{"AttributeKey": "EventName", "AttributeValue": operation}]
+        for page in caller.pages("LookupEvents", "Events", LookupAttributes=attributes, **wanted):
+            for record in page:
+                event = record.get("EventId") if isinstance(record, dict) else None
+                gathered.read(_of_any, record, name, f"event {event}")
+            if told is not None:
+                told()
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:

@@ -159,6 +159,7 @@ class _Run:
         self._watcher.begin(self._place)
         try:
             self._caller = self._place.caller()
+            self._caller.stopping = self._stop
             self._sink.add(self._registry(self._caller))
             with ThreadPoolExecutor(self._wish.repositories_at_once, f"inventory-{self._place}") as pool:
                 for page in self._caller.pages("DescribeRepositories", "repositories", maxResults=PAGE):
