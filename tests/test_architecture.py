@@ -55,7 +55,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "tree_sitter": {"pin/readers/shell.py", "pin/readers/hcl.py", "pin/pushes/shell.py", "pin/creation/terraform.py"},
     "tree_sitter_bash": {"pin/readers/shell.py", "pin/pushes/shell.py"},
     "tree_sitter_hcl": {"pin/readers/hcl.py", "pin/creation/terraform.py"},
-    "yaml": {"readers/*", "pin/settings.py", "pin/pushes/yaml_tree.py", "govern/cloudformation.py"},
+    "yaml": {"readers/*", "pin/settings.py", "pin/structure.py", "pin/pushes/yaml_tree.py", "govern/cloudformation.py"},
     "cryptography": {"registry/seal.py", "core/signed_note.py"},
     "rfc8785": {"core/entry.py"},
     "jwt": {"registry/oidc.py"},

@@ -1,8 +1,9 @@
 """Digests written into files, and taken out again: exact bytes changed, and proven to be all that changed. Pure.
 
-This file alone decides what becomes of a file's bytes. An edit counts only when two proofs hold: put back, its spans
-give the old bytes again; and the new file, read anew, has the same mentions in the same order, but that those which
-were meant name the digest that was meant. What cannot be proven is not done.
+This file alone decides what becomes of a file's bytes. An edit counts only when the proofs hold: put back, its spans
+give the old bytes again; the new file, read anew, has the same mentions in the same order, but that those which were
+meant name the digest that was meant; and YAML and JSON have the same tree but for that. What cannot be proven is not
+done.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from holdfast.pin import structure
 from holdfast.pin.files import mentions
 from holdfast.pin.image import DEFAULT_TAG, parse_image
 from holdfast.pin.mention import Form, Span, Splice, Unreadable, splices, without_digest
@@ -76,7 +78,7 @@ def rewrite(path: str, data: bytes, wishes: Sequence[Wish], records: Sequence[Re
                 waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
         else:
             done += some
-    after, kept = _changed(path, data, done, records)
+    after, kept = _changed(path, data, done, records) if done else (data, tuple(records))
     return Rewritten(path, data, after, tuple(done), tuple(refused), kept)
 
 
@@ -89,6 +91,9 @@ def _changed(
     after = spliced(data, wanted)
     prove_bytes(data, after, wanted)
     prove_mentions(path, data, after, wishes)
+    differs = structure.difference(path, data, after)
+    if differs is not None:
+        raise Unproven(differs)
     return after, tuple(_recorded(data, after, pairs, records))
 
 
