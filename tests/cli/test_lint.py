@@ -34,12 +34,12 @@ def test_text_names_the_place(lint: Commands) -> None:
     assert ran.code == 1
     assert ran.out.startswith("Dockerfile:1:6: high [image-latest] ")
     assert "    1 | FROM nginx:latest\n      |      ^~~~~~~~~~~~\n" in ran.out
-    assert ran.out.endswith("1 finding in 2 places (1 high).\n")
+    assert ran.out.endswith("1 finding in 2 files (1 high).\n")
 
 
 def test_nothing_found(lint: Commands) -> None:
     ran = lint("lint", "clean")
-    assert (ran.code, ran.out) == (0, "Nothing found in 1 place.\n")
+    assert (ran.code, ran.out) == (0, "Nothing found in 1 file.\n")
 
 
 def test_every_format_tells_the_same(lint: Commands) -> None:

@@ -137,7 +137,7 @@ def test_text_of_a_long_line_shows_the_place() -> None:
 
 def test_accepted_findings_are_counted_but_not_shown() -> None:
     accepted = report(found(suppressed_by="until the move in May"))
-    assert finding_text.render(accepted) == "Nothing found in 2 places. 1 more accepted.\n"
+    assert finding_text.render(accepted) == "Nothing found in 2 resources. 1 more accepted.\n"
     assert "accepted: until the move in May" in finding_text.render(accepted, suppressed=True)
 
 

@@ -110,7 +110,12 @@ def drift(  # noqa: PLR0913 - the options of the command
         click.echo(plain(f"{one.name}: nobody tells which image {one.container} ({one.image}) runs."), err=True)
     findings = tuple(fingerprinted(rules.judge(running, knowledge)))
     examined = tuple(dict.fromkeys(one.workload for one in running))
-    end = tell(Report("holdfast", version(), rules.RULES, findings, examined), form, fail_on=fail_on, as_json=as_json)
+    end = tell(
+        Report("holdfast", version(), rules.RULES, findings, examined, "workload"),
+        form,
+        fail_on=fail_on,
+        as_json=as_json,
+    )
     return Exit.UNFINISHED if failed else end
 
 

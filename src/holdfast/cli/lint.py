@@ -131,7 +131,12 @@ def today() -> dt.date:
 def report(findings: Sequence[Finding], files: Sequence[Examined]) -> Report:
     """Make the report of a run."""
     return Report(
-        "holdfast", version(), tuple(rule.summary for rule in RULES), tuple(findings), tuple(one.path for one in files)
+        "holdfast",
+        version(),
+        tuple(rule.summary for rule in RULES),
+        tuple(findings),
+        tuple(one.path for one in files),
+        "file",
     )
 
 

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.client.api import APIError, APIUnreachable, CallInvalid
-from holdfast.client.docker_login import DOCKER_HUB, DockerLogin, LoginFailed
+from holdfast.client.docker_login import DOCKER_HUB, DockerLogin, LoginFailed, ecr_host
 from holdfast.client.oci import RegistryClient
 from holdfast.client.transport import (
     AddressInvalid,
@@ -261,16 +261,18 @@ class Resolver:
             known = key in self._held
         if not known:
             api = self._apis.get(question.registry) or self._logins.ecr_api(question.registry)
-            settings = None if api is None else _settings(api, question.repository)
+            settings = None if api is None else _settings(api, question)
             with self._lock:
                 self._held[key] = settings
         settings = self._held[key]
         return None if settings is None else settings.judge(question.reference).held
 
 
-def _settings(api: API, repository: str) -> MutabilitySettings | None:
-    with suppress(APIError, APIUnreachable, CallInvalid, HoldfastError, LookupError):
-        [found] = api.ecr("describe_repositories", repositoryNames=[repository])["repositories"]
+def _settings(api: API, question: Question) -> MutabilitySettings | None:
+    at = ecr_host(question.registry)
+    account = {} if at is None else {"registryId": at.account_id}
+    with suppress(APIError, APIUnreachable, CallInvalid, HoldfastError, LookupError, ValueError):
+        [found] = api.ecr("describe_repositories", repositoryNames=[question.repository], **account)["repositories"]
         filters = [one["filter"] for one in found.get("imageTagMutabilityExclusionFilters", ())]
         return parse_settings(found["imageTagMutability"], filters)
     return None

@@ -254,6 +254,8 @@ class Report:
     rules: tuple[Rule, ...]
     findings: tuple[Finding, ...]
     examined: tuple[str, ...] = ()
+    noun: str = "resource"
+    """What one of those is called, as `file`."""
 
     def rule(self, name: str) -> Rule:
         """Return a rule by its id; one that the table does not have is known by its id alone."""

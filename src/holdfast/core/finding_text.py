@@ -31,9 +31,9 @@ def summary(report: Report) -> str:
     accepted = len(report.findings) - len(report.counting)
     also = f" {accepted} more accepted." if accepted else ""
     if not counted:
-        return f"Nothing found in {_number(len(report.examined), 'place')}.{also}"
+        return f"Nothing found in {_number(len(report.examined), report.noun)}.{also}"
     told = ", ".join(f"{counted[one]} {one.value.lower()}" for one in Severity if counted[one])
-    places = _number(len(report.examined), "place")
+    places = _number(len(report.examined), report.noun)
     return f"{_number(len(report.counting), 'finding')} in {places} ({told}).{also}"
 
 
