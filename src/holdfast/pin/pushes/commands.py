@@ -222,7 +222,7 @@ def pushes_of(call: Call) -> list[Push]:
     if found is not None:
         result += _by_row(call, *found)
         result += _caches(call, found[1], found[0])
-    for read in (_oras_tag, _crane_tag, _aws, _ko, _jib, _helm, _cosign):
+    for read in (_bake, _oras_tag, _crane_tag, _aws, _ko, _jib, _helm, _cosign):
         result += read(call)
     return result
 
@@ -315,6 +315,20 @@ def _separate_tag(call: Call, programs: set[str]) -> list[Push]:
     positional = sort_arguments(found[1], row.valued).positional
     via = f"{_program(call.words[0])} tag"
     return [push for word in positional[1:] for push in _reference(call, positional[0], word, via)]
+
+
+def _bake(call: Call) -> list[Push]:
+    found = find_row(call.words, (Row(_DOCKERS, ("buildx", "bake")),))
+    if found is None:
+        return []
+    arguments = sort_arguments(
+        found[1], ("-f", "--file", "--set", "--progress", "--builder", "--allow", "--provenance")
+    )
+    outputs = [shown(text) for values in arguments.values("--set") for text in values]
+    if not arguments.has("--push") and not any("type=registry" in one or "push=true" in one for one in outputs):
+        return []
+    tag = unknown("bake", "has the tags that the bake file says")
+    return [Push((), tag, "docker buildx bake", call.script.place(call.start))]
 
 
 def _oras_tag(call: Call) -> list[Push]:

@@ -309,7 +309,8 @@ class Reader:
         step = _Step()
         self._metadata({key: inputs[name] for key, name in names.items() if name in inputs}, step, job)
         place = yaml_tree.place(yaml_tree.get(node, "uses") or node)
-        self._references(step.tags, "docker/github-builder", (place, place))
+        given = _for_condition(step.tags, self._conditioned(inputs.get("push"), job))
+        self._references(given, "docker/github-builder", (place, place))
 
     def _conditioned(self, push: Node | None, job: _Job) -> _Job:
         """Return the job as the condition of `push:` narrows it."""

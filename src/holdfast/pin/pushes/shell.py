@@ -53,6 +53,7 @@ _BRANCHING: Final = frozenset({"if_statement", "case_statement"})
 _LOOPS: Final = frozenset({"while_statement", "c_style_for_statement"})
 _ASSIGNING: Final = frozenset({"declaration_command", "variable_assignments"})
 _EXPANSION: Final = re.compile(r"\$\{[!#]?([A-Za-z_]\w*|[0-9@*]+)(.*)\}\Z", re.DOTALL)
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _FOR_TAGS: Final = re.compile(
     r"REF_TYPE\}?\"?\s*(=|==|-eq)\s*\"?tag|(=|==|=~)\s*\"?\^?refs/tags|-n\s+\"?\$\{?\w*_TAG\b"
 )
@@ -114,7 +115,6 @@ class Script:
         self._nesting = 0
         self._script = Passage("", ())
         self._source = b""
-        self._positions: list[int] | None = None
 
     @property
     def outputs(self) -> dict[str, Values]:
@@ -126,16 +126,9 @@ class Script:
         if len(script.text) > _MAX_CHARACTERS:
             return
         self._script, self._functions, self._substituted = script, {}, set()
-        self._source = script.text.encode("utf-8", "surrogateescape")
-        self._positions = None
-        if not script.text.isascii():
-            self._positions = [0] * (len(self._source) + 1)
-            at = 0
-            for index, letter in enumerate(script.text):
-                for _ in range(len(letter.encode("utf-8", "surrogateescape"))):
-                    self._positions[at] = index
-                    at += 1
-            self._positions[at] = len(script.text)
+        # A letter for each character that is not ASCII: the grammar takes both for parts of words, and a byte is then a
+        # character, so that places need no table.
+        self._source = _NOT_ASCII.sub("x", script.text).encode()
         tree = tree_sitter.Parser(_BASH).parse(self._source)
         self._visit(tree.root_node)
 
@@ -294,7 +287,7 @@ class Script:
         words = [word for child in (name, *node.children_by_field_name("argument")) for word in self._split(child)]
         if not words:
             return
-        start, end = self._at(node.start_byte), self._at(node.end_byte)
+        start, end = node.start_byte, node.end_byte
         call = Call(tuple(words), self._script, start, end, {**self.names, **own})
         program = shown(words[0].values[0]) if words[0].values else ""
         if program in self._functions and self._depth < _MAX_DEPTH:
@@ -340,7 +333,7 @@ class Script:
     # What words stand for
 
     def _split(self, node: tree_sitter.Node) -> list[Word]:
-        start, end = self._at(node.start_byte), self._at(node.end_byte)
+        start, end = node.start_byte, node.end_byte
         raw = self._raw(node).strip('"')
         if raw in {"$@", "$*", "${@}"} and self._positional:
             return list(self._positional)
@@ -382,7 +375,7 @@ class Script:
         return (unknown(self._short(node), "is not followed"),)
 
     def _literal(self, start: int, end: int, *, escapes: bool = False, setting: str = "") -> Values:
-        first, last = self._at(start), self._at(end)
+        first, last = start, end
         text = self._script.text[first:last]
         span = self._script.span(first, last)
         if escapes and "\\" in text:
@@ -412,7 +405,7 @@ class Script:
         if name in self.names:
             return self.names[name]
         meaning = self.known.get(name)
-        span = self._script.span(self._at(node.start_byte), self._at(node.end_byte))
+        span = self._script.span(node.start_byte, node.end_byte)
         if meaning is not None:
             part = meaning.part(f"${name}")
             return ((Part(part.text, part.repetition, part.reason, literal=False, span=span, optional=part.optional,
@@ -486,7 +479,7 @@ class Script:
                 self._visit(child)
             self._depth -= 1
         children = node.named_children
-        span = self._script.span(self._at(node.start_byte), self._at(node.end_byte))
+        span = self._script.span(node.start_byte, node.end_byte)
         if program in {"echo", "printf"}:
             if len(children) == 1 and children[0].type == "command" and program == "echo":
                 words = [word for one in children[0].children_by_field_name("argument") for word in self._split(one)]
@@ -537,11 +530,8 @@ class Script:
 
     # Places
 
-    def _at(self, offset: int) -> int:
-        return offset if self._positions is None else self._positions[min(offset, len(self._positions) - 1)]
-
     def _raw(self, node: tree_sitter.Node) -> str:
-        return self._script.text[self._at(node.start_byte) : self._at(node.end_byte)]
+        return self._script.text[node.start_byte : node.end_byte]
 
     def _short(self, node: tree_sitter.Node) -> str:
         text = " ".join(self._raw(node).split())

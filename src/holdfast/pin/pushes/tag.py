@@ -186,6 +186,8 @@ def after(text: Text, at: int, offset: int) -> Text:
 def _piece(part: Part, start: int, end: int) -> Text:
     if start >= end:
         return ()
+    if start == 0 and end == len(part.text):
+        return (part,)
     span = part.span
     if span is not None:
         exact = span.end - span.start == len(part.text)
