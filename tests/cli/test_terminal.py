@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import images
 from commands import PROGRAM, process_environment
 from layouts import files_of, write_folder
+from running import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +92,12 @@ def test_a_table_on_a_terminal_keeps_whole_cells(holdfast: Commands, repository:
     assert code == 0
     assert repository in shown
     assert "…" not in shown
+
+
+def test_an_inventory_shows_a_bar(holdfast: Commands, repository: str, tmp_path: Path) -> None:
+    url = holdfast.environment["HOLDFAST_ENDPOINT"]
+    holdfast("repo", "create", repository)
+    code, shown = on_a_terminal(url, "inventory", "--region", REGION, "--out", str(tmp_path / "estate.jsonl"))
+    assert code == 0
+    assert "1 of 1 places" in shown
+    assert f"{ACCOUNT}  {REGION}" in shown

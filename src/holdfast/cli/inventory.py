@@ -85,12 +85,16 @@ def inventory(
 
     What cannot be read is named and the rest goes on; the command ends with 3 then, and --resume reads what is missing.
     """
+    if resume and aggregator_name is not None:
+        msg = "An aggregator answers in one go: there is nothing to --resume."
+        raise click.UsageError(msg)
     before = _before(path) if resume else None
     aws = reach.aws(connections=at_once * 4)
     begun = datetime.now(UTC)
     stop = threading.Event()
     summary = Summary()
     if aggregator_name is not None:
+        aws.identity()  # credentials that are no good must not cost the file of a run before
         with EstateFile(path, begun) as file:
             sink = _Both(file, summary)
             aggregator.read(aws, aggregator_name, reach.where, sink)
@@ -204,7 +208,7 @@ def _tell(out: Output, path: Path, summary: Summary, outcome: Outcome, begun: da
     }
     out.table(
         document,
-        ("Account", "Region", "Repositories", "Mutable", "Mutable but", "Immutable but", "Immutable"),
+        ("Account", "Region", "All", "Mutable", "Mutable but", "Immutable but", "Immutable"),
         [
             (account, region, str(sum(counts.values())), *(str(counts[mode]) for mode in modes))
             for (account, region), counts in rows
