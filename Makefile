@@ -9,7 +9,7 @@ TEST := $(VENV)/test.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format conformance interop models torture planted bench lint-quality fuzz openapi docs kit lock clean
+.PHONY: help run test lint format conformance interop models torture planted bench lint-quality fuzz openapi docs kit tutorial lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -68,6 +68,9 @@ kit: $(TEST) ## Lint the files that `holdfast guard` writes (installs cfn-lint b
 	rm -rf $(VENV)/kit && $(BIN)/holdfast guard write $(VENV)/kit --organization o-a1b2c3d4e5 --json > /dev/null
 	$(VENV)/cfn-lint/bin/cfn-lint $(VENV)/kit/cloudformation/*.yaml $(VENV)/kit/cloudformation/*.json
 	! command -v terraform > /dev/null || terraform fmt -check -recursive $(VENV)/kit/terraform
+
+tutorial: $(TEST) ## Write docs/tutorial-from-mutable-to-held.md anew by running it
+	HOLDFAST_WRITE_TUTORIAL=1 $(BIN)/python -m pytest -q tests/govern/test_from_mutable_to_held.py
 
 lock: $(TEST) ## Resolve requirements/*.lock anew
 	$(PIP) install uv

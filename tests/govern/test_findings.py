@@ -75,7 +75,8 @@ def test_ecr_2_passes_at_immutable_alone(mode: TagMutability) -> None:
         (TagMutability.IMMUTABLE, (), "A", Status.PASSED),
         (EXCEPT, ("cache*",), "B", Status.PASSED),
         (EXCEPT, ("latest",), "C", Status.WARNING),
-        (EXCEPT, ("v*",), "D", Status.FAILED),
+        (EXCEPT, ("1.*",), "D", Status.FAILED),
+        (EXCEPT, ("latest", "1.0.7"), "D", Status.FAILED),
         (EXCEPT, ("*",), "F", Status.FAILED),
         (TagMutability.MUTABLE, (), "F", Status.FAILED),
         (TagMutability.MUTABLE_WITH_EXCLUSION, ("v*",), "F", Status.FAILED),
@@ -84,7 +85,7 @@ def test_ecr_2_passes_at_immutable_alone(mode: TagMutability) -> None:
 def test_filters_are_graded_by_the_tags_that_are_there(
     mode: TagMutability, filters: tuple[str, ...], letter: str, status: Status
 ) -> None:
-    live = tags("latest", *(f"v{number}" for number in range(19)))
+    live = tags("latest", *(f"1.0.{number}" for number in range(19)))
     posture = one(judge(estate(repository("a", mode=mode, filters=filters, live_tags=live))), "Holdfast.1")
     assert (posture.facts["grade"], posture.status) == (letter, status)
 

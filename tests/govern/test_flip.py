@@ -237,6 +237,18 @@ def test_a_denial_is_the_reason_and_a_rule_is_told_as_one(tmp_path: Path) -> Non
     assert (len(ended.untried), registries.writes) == (3, [])
 
 
+def test_throttled_for_good_it_stops_and_goes_on_later(tmp_path: Path) -> None:
+    registries = simulated(FOUND)
+    plan = planned(FOUND, WANTED)
+    slow = APIError("ThrottlingException", "Rate exceeded", 400)
+    registries.meanwhile[4] = lambda one: one.denied.update({(ACCOUNT, REGION): slow})
+    ended = flipped(plan, registries, tmp_path / "j")
+    assert (len(ended.changed), [one.code for one in ended.troubles]) == (1, ["ThrottlingException"])
+    assert len(ended.changed) + len(ended.troubles) + len(ended.untried) == len(plan.steps), "every step is told of"
+    registries.denied.clear()
+    assert flipped(plan, registries, tmp_path / "j").is_whole
+
+
 def test_a_survey_changes_nothing_and_knows_what_is_gone(tmp_path: Path) -> None:
     registries = simulated({name: one for name, one in FOUND.items() if name != "c"} | {"b": HELD})
     plan = planned(FOUND, WANTED)

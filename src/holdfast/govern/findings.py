@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.finding import Finding, InResource, Report, Rule, Severity, fingerprinted
 from holdfast.core.mutability import MutabilitySettings, TagMutability
+from holdfast.govern.tag_kinds import POINTERS, TagKind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,8 +29,8 @@ TEMPLATE: Final = "AWS::ECR::RepositoryCreationTemplate"
 MAX_NAMED_TAGS: Final = 10
 """Of movable tags, in a sentence; all are counted."""
 
-FEW_MOVABLE: Final = 0.1
-"""Up to this share of live tags that filters leave movable is a warning; more is a failure."""
+_MEANT_TO_MOVE: Final = POINTERS | {TagKind.SIGNATURE}
+"""Kinds of names that filters may rightly leave movable; any other that may move is a failure."""
 
 
 class Status(StrEnum):
@@ -107,7 +108,7 @@ CONTROLS: Final = (
     ),
     Control(
         "Holdfast.1",
-        "No live tag should be left movable by the mode and the exclusion filters",
+        "Exclusion filters should leave no tag movable but pointers, caches and signatures",
         Severity.MEDIUM,
         "IMMUTABLE_WITH_EXCLUSION with wide filters holds nothing, and a filter-blind check passes it.",
         "Narrow the filters to the pointers that must move; give everything else a tag of its own.",
@@ -258,7 +259,8 @@ class Grade:
     """What the settings leave movable of the tags that are there."""
 
     letter: str
-    """A: IMMUTABLE. B: filters, and no live tag matches. C: a few do. D: more. F: nothing holds by default."""
+    """A: IMMUTABLE. B: filters, and no live tag matches. C: those that match are pointers, caches and signatures by
+    their names. D: others match too, such as versions. F: nothing holds by default."""
 
     tags: int
     movable: tuple[str, ...]
@@ -272,14 +274,14 @@ class Grade:
 def grade(settings: MutabilitySettings, tags: Sequence[str]) -> Grade:
     """Grade settings by the tags that are there now."""
     movable = tuple(tag for tag in tags if not settings.judge(tag).held)
-    share = len(movable) / len(tags) if tags else 0.0
     if not settings.mode.holds_by_default or "*" in settings.filters:
         return Grade("F", len(tags), movable)
     if settings.mode is TagMutability.IMMUTABLE:
         return Grade("A", len(tags), movable)
     if not movable:
         return Grade("B", len(tags), movable)
-    return Grade("C" if share <= FEW_MOVABLE else "D", len(tags), movable)
+    meant = all(kind_of(tag) in _MEANT_TO_MOVE for tag in movable)
+    return Grade("C" if meant else "D", len(tags), movable)
 
 
 _OF_GRADE: Final = {

@@ -103,8 +103,8 @@ def _grades(judged: Sequence[Posture]) -> str:
     rows = [(letter, [(colour, f"grade {letter}", counts[letter])]) for letter, colour in _GRADES.items()]
     return (
         _bars(rows)
-        + "<p>A: IMMUTABLE. B: filters, and no live tag matches. C: up to a tenth of the live tags may move. "
-        "D: more. F: nothing holds by default.</p>"
+        + "<p>A: IMMUTABLE. B: filters, and no live tag matches. C: those that match are pointers, caches and "
+        "signatures by their names. D: others match too, such as versions. F: nothing holds by default.</p>"
     )
 
 
