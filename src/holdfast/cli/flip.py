@@ -76,25 +76,25 @@ def flip(  # noqa: PLR0913 - a command is given its options
         return Exit.REFUSED
     journal_path = journal_path or path.with_name(f"{path.name}.journal")
     steps = _chosen(made, waves, journal_path, all_waves=all_waves)
-    callers = Callers(reach.aws(), reach.where, [step.place for step in steps])
-    survey = _flipper(callers, None).survey(steps)
-    blocking = [one for one in survey.troubles if one.code != "Gone"]
-    if dry_run or (blocking and not keep_going):
-        _tell_calls(out, made, survey)
-        if dry_run and not survey.troubles:
-            return Exit.DONE
-        if not dry_run:
-            click.echo("holdfast: nothing was changed. --keep-going leaves out what is not as planned.", err=True)
-        return _exit(survey)
-    changing = sum(verdict.meets is Meets.CHANGE for _, verdict in survey.judged)
-    if changing and not agreed(f"Change {changing} of {len(steps)} settings?", yes=yes):
-        out.result({"changed": 0}, "Nothing was changed.")
-        return Exit.UNFINISHED
-    with _journal(journal_path, made.digest) as journal:
-        told = _teller(out, len(steps))
-        outcome = _flipper(callers, journal, told, keep_going=keep_going).apply(steps)
-    _tell(out, made, outcome, journal_path)
-    return _exit(outcome)
+    with Callers(reach.aws(), reach.where, [step.place for step in steps]) as callers:
+        survey = _flipper(callers, None).survey(steps)
+        blocking = [one for one in survey.troubles if one.code != "Gone"]
+        if dry_run or (blocking and not keep_going):
+            _tell_calls(out, made, survey)
+            if dry_run and not survey.troubles:
+                return Exit.DONE
+            if not dry_run:
+                click.echo("holdfast: nothing was changed. --keep-going leaves out what is not as planned.", err=True)
+            return _exit(survey)
+        changing = sum(verdict.meets is Meets.CHANGE for _, verdict in survey.judged)
+        if changing and not agreed(f"Change {changing} of {len(steps)} settings?", yes=yes):
+            out.result({"changed": 0}, "Nothing was changed.")
+            return Exit.UNFINISHED
+        with _journal(journal_path, made.digest) as journal:
+            told = _teller(out, len(steps))
+            outcome = _flipper(callers, journal, told, keep_going=keep_going).apply(steps)
+        _tell(out, made, outcome, journal_path)
+        return _exit(outcome)
 
 
 @click.command(
@@ -118,19 +118,19 @@ def undo(reach: Reach, out: Output, *, path: Path, dry_run: bool, keep_going: bo
         msg = f"{path} is no journal of a flip: {error}"
         raise Unfinished(msg) from None
     states = [one for one in told.states().values() if one.changed or one.intended]
-    callers = Callers(reach.aws(), reach.where, [one.step.place for one in states])
-    if dry_run:
-        back = [reversal(one.step) for one in reversed(states) if one.step.precondition is not None]
-        survey = _flipper(callers, None).survey(back)
-        _tell_calls(out, None, survey)
-        return _exit(survey) if survey.troubles else Exit.DONE
-    if states and not agreed(f"Take back {len(states)} changes?", yes=yes):
-        out.result({"changed": 0}, "Nothing was changed.")
-        return Exit.UNFINISHED
-    with _journal(path, told.plan) as journal:
-        outcome = _flipper(callers, journal, _teller(out, len(states)), keep_going=keep_going).undo(states)
-    _tell(out, None, outcome, path)
-    return _exit(outcome)
+    with Callers(reach.aws(), reach.where, [one.step.place for one in states]) as callers:
+        if dry_run:
+            back = [reversal(one.step) for one in reversed(states) if one.step.precondition is not None]
+            survey = _flipper(callers, None).survey(back)
+            _tell_calls(out, None, survey)
+            return _exit(survey) if survey.troubles else Exit.DONE
+        if states and not agreed(f"Take back {len(states)} changes?", yes=yes):
+            out.result({"changed": 0}, "Nothing was changed.")
+            return Exit.UNFINISHED
+        with _journal(path, told.plan) as journal:
+            outcome = _flipper(callers, journal, _teller(out, len(states)), keep_going=keep_going).undo(states)
+        _tell(out, None, outcome, path)
+        return _exit(outcome)
 
 
 def _chosen(made: Plan, waves: Sequence[int], journal: Path, *, all_waves: bool) -> list[Step]:

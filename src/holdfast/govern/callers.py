@@ -6,7 +6,7 @@ This file alone decides how a flip reaches its places. Those that cannot be ente
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.client.api import APIError, APIUnreachable, CallInvalid
 from holdfast.govern import places
@@ -39,6 +39,13 @@ class Callers:
                 self._callers[place.account, place.region] = place.caller()
                 if place.account not in self._who:
                     self._who[place.account] = _arn(place.aws)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for caller in self._callers.values():
+            caller.close()
 
     def call(self, place: tuple[str, str], operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Call an operation of Amazon ECR. Raises APIError, APIUnreachable, CallInvalid."""
