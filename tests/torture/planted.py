@@ -287,6 +287,26 @@ BUGS: Final = (
           "frozenset({errno.ENOSPC, errno.EDQUOT})"),),
         tests=("tests/care/test_refusing_system.py", "-k", "published_later"),
     ),
+    Bug(
+        "a pin may change bytes beside it",
+        (("pin/rewrite.py", "    if undone != before:\n", "    if len(undone) != len(before):\n"),),
+        tests=("tests/pin/test_rewrite.py", "-k", "proof_of_bytes"),
+    ),
+    Bug(
+        "a pin may change another image",
+        (("pin/rewrite.py", " and not _shares(was, touched):", " and not was.span:"),),
+        tests=("tests/pin/test_rewrite.py", "-k", "proof_of_meaning"),
+    ),
+    Bug(
+        "a pin is written through a link that leads out of the tree",
+        (("cli/source_tree.py", "        if not goal.is_relative_to(self.root):\n", "        if not goal.exists():\n"),),
+        tests=("tests/cli/test_pin.py", "-k", "link_out"),
+    ),
+    Bug(
+        "nobody is told of a finding that is ignored without a reason",
+        (("pin/acceptance.py", "        if not comment.reason:\n", "        if not comment.rules:\n"),),
+        tests=("tests/pin/test_lint.py", "-k", "without_a_reason"),
+    ),
 )  # fmt: skip
 """A new promise brings a bug that breaks it."""
 
