@@ -126,6 +126,7 @@ def test_people_read_sentences(holdfast: Commands, pushed: Estate) -> None:
     assert ran.code == 0
     assert "latest came to name another image" in ran.out
     assert "needs work" in ran.err
+    assert "The history covers 0 days" in ran.err
     ran = holdfast("simulate", "team/clean")
     assert ran.code == 0
     assert "The next build goes through" in ran.out

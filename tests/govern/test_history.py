@@ -7,7 +7,8 @@ import copy
 import gzip
 import hashlib
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -221,6 +222,13 @@ def test_what_two_sources_tell_of_is_kept_once() -> None:
     late = only(eventbridge.events_of({**image_action(), "time": "2026-03-01T09:00:00Z", "id": "2"}))
     found = in_order([late, bridge, other, trail, trail])
     assert found == [trail, other, late]
+
+
+def test_a_live_tag_tells_nothing_beside_a_record_of_its_push() -> None:
+    trail = only(cloudtrail.events_of(put_image()))
+    early = replace(trail, at=trail.at - timedelta(days=20), origin=Origin.RESIDUE, id=None)
+    other = replace(early, tag="v1")
+    assert in_order([early, trail, other]) == [other, trail]
 
 
 def test_live_tags_are_a_lower_bound_and_named_so() -> None:

@@ -17,7 +17,11 @@ from holdfast.govern.triage import Verdict, triage_all
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from holdfast.govern.events import History
     from holdfast.govern.triage import Triage
+
+_LONG_DAYS: Final = 31
+"""A history of so many days has seen what runs once a month."""
 
 _ORDER: Final = {Verdict.NEEDS_WORK: 0, Verdict.READY: 1, Verdict.LEAVE: 2}
 
@@ -53,6 +57,7 @@ def triage(
         history.events if history else (),
         known=history.head.places if history and history.head.places else None,
     )
+    days = _days(history) if history else None
     counts = Counter(one.verdict for one in judged)
     shown = [
         one
@@ -65,6 +70,7 @@ def triage(
             "counts": {str(one): counts[one] for one in Verdict},
             "is_complete": inventory.is_complete,
             "has_history": history is not None,
+            "history_days": days,
             "repositories": [document_of(one) for one in shown],
         },
         ("Verdict", "Account", "Region", "Repository", "Why"),
@@ -73,10 +79,18 @@ def triage(
     )
     if not as_json:
         click.echo(", ".join(f"{counts[one]} {one}" for one in Verdict) + ".", err=True)
-        if history is None:
+        if days is None:
             click.echo("No history was read: see holdfast history --help.", err=True)
+        elif days < _LONG_DAYS:
+            click.echo(f"The history covers {days} days: what runs once a month is not in it.", err=True)
         if not inventory.is_complete:
             click.echo("The inventory is not complete: what it could not read is not judged.", err=True)
+
+
+def _days(history: History) -> int:
+    """Return how many days the history covers, as far as it shows."""
+    begin = history.head.since or min((one.at for one in history.events), default=history.head.gathered_at)
+    return (history.head.gathered_at - begin).days
 
 
 def _rows(one: Triage) -> list[tuple[str, str, str, str, str]]:

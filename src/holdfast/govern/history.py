@@ -213,7 +213,9 @@ def _doubled(group: list[Event]) -> Iterator[Event]:
         for number, better in enumerate(best):
             if _TRUST[better.origin] >= _TRUST[one.origin]:
                 break
-            if number not in taken[one.origin] and abs(better.at - one.at) <= near:
+            # A live tag shows when its image was pushed first, however often it was tagged since.
+            is_near = one.origin is Origin.RESIDUE or abs(better.at - one.at) <= near
+            if number not in taken[one.origin] and is_near:
                 taken[one.origin].add(number)
                 yield one
                 break
