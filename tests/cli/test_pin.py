@@ -272,5 +272,11 @@ def test_wrong_usage(bench: Bench) -> None:
     bench.write("holdfast.lock", "[]")
     assert bench().code == 2
     (bench.folder / "holdfast.lock").unlink()
-    for wrong in (("--write", "--check"), ("--update", "--unpin"), ("--verify", "--offline"), ("--write", "--verify")):
+    for wrong in (
+        ("--write", "--check"),
+        ("--update", "--unpin"),
+        ("--verify", "--offline"),
+        ("--write", "--verify"),
+        ("--endpoint", "x"),
+    ):
         assert bench(*wrong).code == 2

@@ -12,8 +12,9 @@ import pytest
 import images
 from commands import ISOLATED
 from holdfast.client.docker_login import DockerLogin, LoginFailed, ecr_host
-from holdfast.client.resolving import MAX_AT_ONE, Answer, Failure, Question, Resolver
-from holdfast.client.transport import Credentials
+from holdfast.client.oci import RegistryClient
+from holdfast.client.resolving import MAX_AT_ONE, MAX_UNREACHED, Answer, Failure, Question, Resolver
+from holdfast.client.transport import Credentials, RegistryUnreachable
 from running import ACCOUNT, KEY_ID, REGION, SECRET, Client, RunningServer
 from stub import Asked, Told, stub
 
@@ -198,3 +199,32 @@ def test_each_trouble_has_its_name(told: Told, failure: Failure) -> None:
         resolver.close()
     assert answer.failure is failure
     assert answer.sentence
+
+
+def test_a_registry_that_is_down_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def nothing(self: RegistryClient, _repository: str, reference: object) -> None:
+        calls.append(str(reference))
+        message = f"Nothing that could be understood came from {self.address}."
+        raise RegistryUnreachable(message)
+
+    monkeypatch.setattr(RegistryClient, "describe", nothing)
+    resolver = Resolver(DockerLogin({}))
+    answers = resolver.ask(Question("registry.example.com", "a/b", f"t{n}") for n in range(200))
+    resolver.close()
+    assert {one.failure for one in answers.values()} == {Failure.UNREACHABLE}
+    assert len(calls) < MAX_UNREACHED + MAX_AT_ONE + 1
+    assert any("not asked again" in one.sentence for one in answers.values())
+
+
+def test_a_helper_that_fails_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = tmp_path / "docker-credential-broken"
+    helper.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/log\necho locked\nexit 1\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    login = DockerLogin({"credHelpers": {"ghcr.io": "broken"}})
+    for _ in range(3):
+        with pytest.raises(LoginFailed, match="locked"):
+            login.credentials("ghcr.io")
+    assert (tmp_path / "log").read_text() == "asked\n"

@@ -18,6 +18,7 @@ from holdfast.cli.counting import counting
 from holdfast.cli.exits import Unfinished
 from holdfast.client.docker_login import DockerLogin, LoginFailed
 from holdfast.client.resolving import Question, Resolver
+from holdfast.client.transport import AddressInvalid, parse_address
 from holdfast.pin.consumers import consumed
 from holdfast.pin.knowledge import Child, Known, Trouble, digest_name, tag_name
 
@@ -44,13 +45,26 @@ class Asking:
 def asking_options(command: F) -> F:
     """Give a command the options of asking registries; it gets them as `endpoint`, `profile` and `plain_http`."""
     options = (
-        click.option("--endpoint", envvar="HOLDFAST_ENDPOINT", metavar="URL", help="A Holdfast server to log in to."),
+        click.option(
+            "--endpoint",
+            envvar="HOLDFAST_ENDPOINT",
+            metavar="URL",
+            callback=_checked,
+            help="A Holdfast server to log in to.  [HOLDFAST_ENDPOINT]",
+        ),
         click.option("--profile", metavar="NAME", help="A profile of AWS's files, for Amazon ECR and Holdfast."),
         click.option("--plain-http", multiple=True, metavar="HOST", help="A registry without TLS; may be repeated."),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _checked(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        return parse_address(value).geturl() if value else None
+    except AddressInvalid as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @contextlib.contextmanager

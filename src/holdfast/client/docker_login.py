@@ -78,14 +78,22 @@ class DockerLogin:
         self._config = _read_config() if config is None else config
         self._profile = profile
         self._known: dict[str, Credentials | None] = {}
+        self._failed: dict[str, LoginFailed] = {}
         self._apis: dict[str, API] = {}
         self._lock = threading.Lock()
 
     def credentials(self, host: str) -> Credentials | None:
         """Return what to say at a registry, None as a stranger; raises LoginFailed."""
         with self._lock:
+            if host in self._failed:
+                # A helper that failed once is not asked for every name of its host.
+                raise LoginFailed(str(self._failed[host]))
             if host not in self._known:
-                self._known[host] = self._find(host)
+                try:
+                    self._known[host] = self._find(host)
+                except LoginFailed as error:
+                    self._failed[host] = error
+                    raise
             return self._known[host]
 
     def ecr_api(self, host: str) -> API | None:

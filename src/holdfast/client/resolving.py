@@ -43,6 +43,9 @@ MAX_AT_ONCE: Final = 16
 MAX_AT_ONE: Final = 6
 """Connections to one registry: as many as docker opens to pull."""
 
+MAX_UNREACHED: Final = 3
+"""Questions in a row that came to nothing before a registry counts as down: each may wait half a minute."""
+
 MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
 
 INDEXES: Final = frozenset({OCI_INDEX, DOCKER_LIST})
@@ -111,6 +114,12 @@ class _Registry:
     limited: str | None = None
     """What it said when there were too many questions."""
 
+    unreached: int = 0
+    """Questions in a row to which nothing came."""
+
+    down: str | None = None
+    """Why it is not asked any more: too many of those."""
+
 
 class Resolver:
     """Asks registries, with the credentials that docker has. Close it after use."""
@@ -178,9 +187,13 @@ class Resolver:
         with registry.gate:
             if registry.limited is not None:
                 return Answer(failure=Failure.RATE_LIMITED, sentence=registry.limited)
+            if registry.down is not None:
+                return Answer(failure=Failure.UNREACHABLE, sentence=registry.down)
             try:
                 with self._client(registry) as client:
-                    return self._described(client, question)
+                    answer = self._described(client, question)
+                    registry.unreached = 0
+                    return answer
             except LoginFailed as error:
                 return Answer(failure=Failure.UNAUTHORIZED, sentence=str(error))
             except AddressInvalid as error:
@@ -244,6 +257,9 @@ class Resolver:
             sentence = f"{registry.host} does not show {question.repository} {who}: {error.message}{hint}"
             return Answer(failure=Failure.UNAUTHORIZED, sentence=sentence)
         if isinstance(error, RegistryUnreachable):
+            registry.unreached += 1
+            if registry.unreached >= MAX_UNREACHED:
+                registry.down = f"{error.message} It was not asked again."
             return Answer(failure=Failure.UNREACHABLE, sentence=error.message)
         if isinstance(error, ContentMismatch):
             return Answer(failure=Failure.INVALID, sentence=error.message)
