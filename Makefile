@@ -53,6 +53,7 @@ bench: $(TEST) ## Measure against other registries in one run (ARGS="--quick")
 lint-quality: $(TEST) ## Measure what `holdfast lint` reads against hand-labelled public files
 	$(BIN)/python tests/pin/mention_quality.py
 	$(BIN)/python tests/pin/push_quality.py
+	$(BIN)/python tests/pin/lint_speed.py
 
 fuzz: $(TEST) ## Fuzz every parser, a minute each (ARGS="--minutes 15 --target manifest")
 	$(BIN)/python -m fuzz $(ARGS)
