@@ -65,6 +65,8 @@ BOMBS = [
     ("x.sh", "if a; then " * 5_000 + "docker push a"),
     ("Makefile", "A=$(B)$(B)\nB=$(A)$(A)\nx:\n\tdocker push a:$(A)\n"),
     ("Makefile", "docker: " + "$(" * 50_000),
+    ("Jenkinsfile", "docker push\nsh a:"),
+    ("Jenkinsfile", "docker push\nsh a: b, c:"),
     ("Jenkinsfile", "docker.build(" * 20_000),
     ("Jenkinsfile", "x = " + "(" * 20_000 + '"docker push"'),
     ("Jenkinsfile", '"""' * 30_000 + "docker push"),

@@ -233,7 +233,7 @@ class Reader:
                 self._at += 1
         found: _Token | None = None
         returns = False
-        for at in range(start, self._at):
+        for at in range(start, min(self._at, len(self._tokens))):
             token = self._tokens[at]
             label = self._tokens[at - 2].text if self._tokens[at - 1].text == ":" else ""
             if token.kind == "string" and label in {"", "script"}:

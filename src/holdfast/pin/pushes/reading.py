@@ -73,10 +73,15 @@ _PODS: Final = re.compile(
 )
 
 
+_PODS_MAY_PUSH: Final = re.compile(
+    r"kaniko|buildah|buildpacks|\bpush\b|crane|skopeo|oras|jib|taskRef|imagetools|put-image|\bko\b|executor"
+)
+
+
 def read_other_yaml(text: str) -> Findings:
     """Read YAML of any name: a pod that pushes, or a pipeline that was kept elsewhere, known by what it holds."""
     if _PODS.search(text):
-        return pods.read(text)
+        return pods.read(text) if _PODS_MAY_PUSH.search(text) else Findings("tekton")
     if re.search(r"^phases:", text, re.MULTILINE) and re.search(r"^version:\s*['\"]?0\.", text, re.MULTILINE):
         return command_lists.read_codebuild(text)
     if re.search(r"^jobs:", text, re.MULTILINE) and re.search(r"\bruns-on:", text):
