@@ -15,6 +15,7 @@ import sys
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,20 +89,24 @@ def hadolint(file: Path) -> set[int]:
 
 
 def checkov(file: Path) -> set[int]:
-    ran = _run(
-        "checkov", "--quiet", "--compact", "-o", "json", "-c", "CKV_DOCKER_7,CKV_K8S_14,CKV_K8S_43", "-f", str(file)
-    )
-    reports = json.loads(ran or "[]")
-    lines: set[int] = set()
+    return _checkov().get(file, set())
+
+
+@lru_cache(maxsize=1)
+def _checkov() -> dict[Path, set[int]]:
+    """Run it once over the corpus: it takes seconds to start."""
+    what = ("--framework", "dockerfile", "kubernetes", "-c", "CKV_DOCKER_7,CKV_K8S_14,CKV_K8S_43")
+    reports = json.loads(_run("checkov", "--quiet", "--compact", "-o", "json", *what, "-d", str(CORPUS)) or "[]")
+    lines: dict[Path, set[int]] = {}
     for report in reports if isinstance(reports, list) else [reports]:
         for check in report.get("results", {}).get("failed_checks", ()):
             first, last = check["file_line_range"]
-            lines |= set(range(first, last + 1))
+            lines.setdefault(CORPUS / check["file_path"].lstrip("/"), set()).update(range(first, last + 1))
     return lines
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False).stdout
 
 
 OTHERS: Final[dict[str, tuple[tuple[str, ...], Callable[[Path], set[int]]]]] = {
