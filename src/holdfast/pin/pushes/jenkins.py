@@ -32,6 +32,7 @@ _TOKEN: Final = re.compile(
 )
 _INTERPOLATION: Final = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_][\w.]*)")
 _IN_SCRIPT: Final = re.compile(r"(?<!\\)\$(?:\{\s*([A-Za-z_][\w.]*)[^{}]*\}|([A-Za-z_]\w*))")
+_DECLARATIVE: Final = re.compile(r"^\s*pipeline\s*\{", re.MULTILINE)
 _MAX_TOKENS: Final = 60_000
 _BRANCHES: Final = re.compile(r"\bbuildingTag\s*\(|\btag\s+['\"]")
 
@@ -49,7 +50,8 @@ class Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.findings = Findings("jenkins")
+        # In scripted pipelines nothing sets GIT_COMMIT in the environment, so that an edit may not use it.
+        self.findings = Findings("jenkins" if _DECLARATIVE.search(text) else "jenkins-scripted")
         self._names: dict[str, Values] = {}
         self._images: dict[str, Values] = {}
         self._known = variables.in_shell(variables.JENKINS)
@@ -157,6 +159,8 @@ class Reader:
             if self._peek().text == ".":
                 self._at += 1
                 if self._peek().kind == "name":
+                    if self._peek().text == "GIT_COMMIT":
+                        values = ((variables.SHA.part("checkout(scm).GIT_COMMIT"),),)
                     self._at += 1
                 continue
             self._skip()

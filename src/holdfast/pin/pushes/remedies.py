@@ -39,6 +39,7 @@ WORDS: Final[dict[str, Words]] = {
     "gitlab": Words("$CI_COMMIT_SHA", "${CI_COMMIT_SHA}", "$CI_COMMIT_TAG"),
     "codebuild": Words("", "${CODEBUILD_RESOLVED_SOURCE_VERSION}", "$CODEBUILD_WEBHOOK_TRIGGER of a tag"),
     "jenkins": Words("", "${GIT_COMMIT}", "$TAG_NAME"),
+    "jenkins-scripted": Words("", "${BUILD_NUMBER}", "$TAG_NAME"),
     "circleci": Words("${CIRCLE_SHA1}", "${CIRCLE_SHA1}", "$CIRCLE_TAG"),
     "bitbucket": Words("$BITBUCKET_COMMIT", "${BITBUCKET_COMMIT}", "$BITBUCKET_TAG"),
     "azure": Words("$(Build.SourceVersion)", "$(Build.SourceVersion)", "$(Build.SourceBranchName) of a tag"),
@@ -75,7 +76,7 @@ def written_sha(push: Push, setting: str) -> str:
     if setting == "raw":
         return words.setting if push.system == "github" else ""
     if setting == "groovy":
-        return "${env.GIT_COMMIT}"
+        return "${env.GIT_COMMIT}" if push.system == "jenkins" else "${env.BUILD_NUMBER}"
     if setting == "make":
         return words.setting if push.system == "make" else ""
     if setting == "shell":
