@@ -78,6 +78,15 @@ SINGLE = [
         ".github/workflows/x.yml",
         (
             "jobs:\n  a:\n    steps:\n      - uses: docker/build-push-action@v6\n        with:\n          push: true\n"
+            "          tags: |\n            q.io/a:latest\n            q.io/a:${{ github.sha }}\n"
+        ),
+        "            q.io/a:latest\n",
+        "",
+    ),
+    (
+        ".github/workflows/x.yml",
+        (
+            "jobs:\n  a:\n    steps:\n      - uses: docker/build-push-action@v6\n        with:\n          push: true\n"
             "          tags: q.io/a:latest,q.io/a:${{ github.sha }}\n"
         ),
         "q.io/a:latest,",

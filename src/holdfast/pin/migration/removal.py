@@ -22,7 +22,8 @@ _COMMAND: Final = re.compile(
 )
 _ENTRY: Final = re.compile(r"^\s*(?:-\s+)?[\"']?(?:--(?:destination|tag)=|-t=)?(?:\$\{\{[^}]*\}\}|[^\s,])+[\"']?\s*$")
 _OPTION: Final = re.compile(r"^\s*(?:--destination|--tag|-t|--image)(?:=|\s+)\S+\s*\\\s*$")
-_BREAKS: Final = re.compile(r"(?:\\|&&|\|\||\|)\s*$")
+_BREAKS: Final = re.compile(r"(?:\\|&&|(?<![:-] )\|)\s*$")
+"""What a line ends with that goes on in the next; the bar of a block in YAML (`tags: |`, `- |`) does not."""
 
 
 def changes(text: str, findings: Findings, push: Push) -> tuple[Change, ...]:
