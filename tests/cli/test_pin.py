@@ -181,7 +181,11 @@ def test_what_is_not_there_and_who_may_not_see_do_not_stop_the_rest(bench: Bench
     [left] = stranger.json()["left"]
     assert (stranger.code, left["trouble"], left["line"]) == (3, "unauthorized", 1)
     assert "docker login" in left["reason"]
-    assert bench("--verify", DOCKER_CONFIG=docker_config(tmp_path / "nobody")).code == 3
+    verified = bench("--verify", DOCKER_CONFIG=docker_config(tmp_path / "nobody"))
+    assert (verified.code, verified.err.startswith(f"Dockerfile:1:6: {bench.name}:1.0: unauthorized: ")) == (3, True)
+    bench.write("Dockerfile", f"FROM {bench.name}@{made.digest}\n")
+    linted = bench.run("lint", "--online", DOCKER_CONFIG=docker_config(tmp_path / "nobody"))
+    assert (linted.code, "Dockerfile:1:6: " in linted.err) == (3, True)
 
 
 def test_a_registry_that_has_enough_is_left_alone(bench: Bench) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from holdfast.client.resolving import Answer
     from holdfast.pin.case import Case
     from holdfast.pin.image import ImageReference
+    from holdfast.pin.knowledge import Knowledge
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -113,6 +114,19 @@ def learn(cases: Iterable[Case], resolver: Resolver, *, closely: bool = False) -
         elif told is None or told.trouble is not Trouble.RATE_LIMITED:
             digests[digest_name(image)] = Question(image.registry, image.repository, image.digest, closely=True)
     return knowledge | asked(digests, resolver, "asking registries for digests")
+
+
+def complaints(cases: Iterable[Case], knowledge: Knowledge) -> list[str]:
+    """Say for each mention whose registry did not answer where it is and what was said instead."""
+    found = []
+    for case in cases:
+        for mention, read in consumed(case):
+            names = () if read.image is None else (tag_name(read.image), digest_name(read.image))
+            told = next((knowledge[name] for name in names if name in knowledge and knowledge[name].trouble), None)
+            if told is not None:
+                where = f"{case.path}:{mention.line}:{mention.column}"
+                found.append(f"{where}: {read.name}: {told.trouble}: {told.sentence}")
+    return found
 
 
 def _settles(told: Known, image: ImageReference) -> bool:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast.cli.asking import Asking, asking_options, learn, registries
+from holdfast.cli.asking import Asking, asking_options, complaints, learn, registries
 from holdfast.cli.connection import json_option
 from holdfast.cli.examining import Job, examined, examined_buffer, in_order, read_settings
 from holdfast.cli.exits import Exit
 from holdfast.cli.main import version
-from holdfast.cli.output import Output
+from holdfast.cli.output import Output, plain
 from holdfast.cli.reports import SEVERITIES, format_option, tell
 from holdfast.cli.source_tree import SourceTree
 from holdfast.cli.teaching import TeachingCommand
@@ -94,10 +94,13 @@ def lint(  # noqa: PLR0913 - the options of the command
         else [examined_buffer(job, tree.name(Path(stdin_filename)), sys.stdin.buffer.read())]
     )
     files = [one.examined for one in done]
+    troubled: list[str] = []
     if online:
         cases = [one.case for one in files if one.case is not None]
         with registries(Asking(endpoint, profile, plain_http), ask_held=True) as resolver:
-            findings = judged(files, settings, learn(cases, resolver))
+            knowledge = learn(cases, resolver)
+        troubled = complaints(cases, knowledge)
+        findings = judged(files, settings, knowledge)
     else:
         findings = fingerprinted(finding for one in done for finding in one.findings)
     if new_baseline is not None:
@@ -106,7 +109,10 @@ def lint(  # noqa: PLR0913 - the options of the command
         Output(as_json=as_json).result({"baseline": str(new_baseline), "findings": count}, f"{count} findings written.")
         return Exit.DONE
     findings = _against(findings, tree, baseline, settings)
-    return tell(report(findings, files), form, fail_on=fail_on, as_json=as_json)
+    end = tell(report(findings, files), form, fail_on=fail_on, as_json=as_json)
+    for sentence in troubled:
+        click.echo(plain(sentence), err=True)
+    return Exit.UNFINISHED if troubled else end
 
 
 def judged(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from holdfast.cli.asking import Asking, asking_options, learn, registries
+from holdfast.cli.asking import Asking, asking_options, complaints, learn, registries
 from holdfast.cli.connection import json_option
 from holdfast.cli.examining import Job, examined, read_settings
 from holdfast.cli.exits import Exit
@@ -220,12 +220,9 @@ def _verify(run: _Run, form: str, *, as_json: bool) -> int:
     ]
     findings = judged(files, run.settings, knowledge, asking)
     end = tell(report(findings, run.files), form, fail_on="informational", as_json=as_json)
-    troubled = {name: told for name, told in knowledge.items() if told.trouble is not None}
-    for case in run.cases:
-        for mention, named in consumed(case):
-            told = None if named.image is None else troubled.get(tag_name(named.image))
-            if told is not None:
-                _complain(f"{case.path}:{mention.line}:{mention.column}: {named.name}: {told.trouble}: {told.sentence}")
+    troubled = complaints(run.cases, knowledge)
+    for sentence in troubled:
+        _complain(sentence)
     return Exit.UNFINISHED if troubled else end
 
 
