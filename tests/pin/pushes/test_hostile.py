@@ -64,6 +64,11 @@ BOMBS = [
     ("x.sh", "docker push a:b\n" * 20_000),
     ("x.sh", "if a; then " * 5_000 + "docker push a"),
     ("Makefile", "A=$(B)$(B)\nB=$(A)$(A)\nx:\n\tdocker push a:$(A)\n"),
+    ("Makefile", "A = " + "$(A)" * 20 + "\nx:\n\tdocker push a:$(A)\n"),
+    ("Makefile", "".join(f"A{i} = " + f"$(A{i + 1})" * 20 + "\n" for i in range(20)) + "x:\n\tdocker push a:$(A0)\n"),
+    (".gitlab-ci.yml", "variables:\n" + "".join(f"  A{i}: " + f"$A{i - 1}" * 20 + "\n" for i in range(20))
+     + "j:\n  script: ['docker push a:$A19']\n"),
+    ("x.sh", "".join(f"A{i}=" + f"$A{i - 1}" * 20 + "\n" for i in range(20)) + "docker push a:$A19"),
     ("Makefile", "docker: " + "$(" * 50_000),
     ("Jenkinsfile", "docker push\nsh a:"),
     ("Jenkinsfile", "docker push\nsh a: b, c:"),

@@ -15,7 +15,7 @@ from holdfast.pin.pushes.following import Findings
 from holdfast.pin.pushes.passage import Passage, Span, join
 from holdfast.pin.pushes.placeholders import Placeholders
 from holdfast.pin.pushes.shell import Script
-from holdfast.pin.pushes.tag import EMPTY, Part, Repetition, Values, unknown
+from holdfast.pin.pushes.tag import EMPTY, MAX_ALTERNATIVES, Part, Repetition, Values, unknown
 from holdfast.pin.pushes.templating import template
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Reader:
         self._text = text
         self.findings = Findings("make")
         self._values: dict[str, list[tuple[str, Passage]]] = {}
+        self._expanded: dict[str, Values] = {}
         self._depth = 0
 
     def read(self) -> Findings:
@@ -140,6 +141,11 @@ class Reader:
             if known is not None:
                 return ((known.part(f"$({name})"),),)
             return ((Part(f"$({name})", Repetition.UNKNOWN, "is not set in this file", literal=False, span=span),),)
+        if name in self._expanded:
+            return self._expanded[name]
+        # While it is expanded it stands for nothing: Make refuses a variable that names itself. Each is expanded once,
+        # however often it is named, or doubling ones would grow for ever.
+        self._expanded[name] = (unknown(f"$({name})", "names itself"),)
         values: list[Values] = []
         for kind, passage in given:
             if kind == "!":
@@ -148,7 +154,8 @@ class Reader:
                 values.append(((known.part(f"$({name})"),),))
             else:
                 values.append(template(passage.cut(0, len(passage.text.rstrip())), _WHOLE, self._evaluate, "make"))
-        return tuple(dict.fromkeys(text for one in values for text in one)) or EMPTY
+        self._expanded[name] = tuple(dict.fromkeys(text for one in values for text in one))[:MAX_ALTERNATIVES] or EMPTY
+        return self._expanded[name]
 
 
 def read(text: str) -> Findings:
