@@ -120,7 +120,8 @@ class Excerpt:
     def bounds(self, start: int, end: int) -> tuple[int, int]:
         """Return the characters of the source that a piece of this text stands in; an empty piece stays empty."""
         first = self.origin(start)
-        return (first, first) if end <= start else (first, self.origin(end - 1) + 1)
+        # The line end that stands between joined texts need not stand in the source.
+        return (first, first) if end <= start else (first, min(self.origin(end - 1) + 1, len(self.source.text)))
 
     def piece(self, start: int, end: int) -> Excerpt:
         """Return a part of this text that still knows where it came from."""
