@@ -34,6 +34,7 @@ PIPELINES: Final = re.compile("|".join(row.path.pattern for row in reading.SYSTE
 CREATORS: Final = re.compile(r"\.(?:tf|tofu|ya?ml|json|template|ts|js|py)$", re.IGNORECASE)
 """Files that may create repositories."""
 
+_WORD: Final = re.compile(r"(?:\$\{\{[^}\n]*\}\}|\S)+")
 _TEST_PATH: Final = re.compile(r"(?:^|/)(?:tests?|e2e|testdata|fixtures|examples?|samples?|demos?)/", re.IGNORECASE)
 
 
@@ -161,7 +162,7 @@ def _end_of_line(text: str, at: int) -> int:
 
 def _end_of_word(text: str, at: int) -> int:
     stop = _end_of_line(text, at)
-    word = re.compile(r"\S+").match(text, at, stop)
+    word = _WORD.match(text, at, stop)
     return word.end() if word else min(at + 1, len(text))
 
 
