@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from dataclasses import replace
@@ -151,6 +152,25 @@ def test_a_plan_that_was_changed_is_none() -> None:
     ):
         with pytest.raises(DocumentInvalid):
             read_plan(changed)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["steps", "kind", "digest", "record", "plan", "step", "at", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.binary(max_size=60) | JSON.map(lambda one: json.dumps(one).encode() + b"\n"))
+def test_what_is_no_plan_and_no_journal_is_refused_and_nothing_else_happens(content: bytes) -> None:
+    for read in (read_plan, read_journal):
+        with contextlib.suppress(DocumentInvalid):
+            read(content)
 
 
 KIND = "holdfast/plan/1"
