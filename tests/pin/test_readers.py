@@ -235,3 +235,20 @@ def test_parts_are_pinned_in_their_place() -> None:
     assert pinned(".gitlab-ci.yml", "variables:\n  PY: python:3\nimage: ${PY}\n") == (
         "variables:\n  PY: python:3@D\nimage: ${PY}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_one"),
+    [
+        ("Dockerfile.go", "# for Go\n\nFROM golang:1\n", True),
+        ("Dockerfile.py", "ARG V=3\nFROM python:${V}\n", True),
+        ("dockerfile.py", "from typing import Final\n", False),
+        ("dockerfile.go", "package dockerfile\n\n// FROM x\n", False),
+        ("src/dockerfile.py", '"""Reads.\n\nFROM x\n"""\nfrom typing import Final\n', False),
+        ("Dockerfile.j2", "{% if x %}\nFROM alpine:3\n{% endif %}\n", True),
+    ],
+)
+def test_a_program_about_dockerfiles_is_none(path: str, text: str, *, is_one: bool) -> None:
+    found = mentions(path, text.encode())
+    assert isinstance(found, list)
+    assert bool(found) is is_one

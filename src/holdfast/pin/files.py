@@ -90,6 +90,13 @@ _RUNS_TOOLS: Final = _holds(
 )
 
 
+_BEGINS_AS_DOCKERFILE: Final = _matches(
+    rb"(?i)\A(?:\xef\xbb\xbf)?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*(?!from\s+\S+\s+import\b)(?:FROM\s|ARG\s|[{<%@$])"
+)
+"""The first instruction is FROM or ARG (Dockerfile reference, "Format"), or of a template language. `dockerfile.py` and
+`dockerfile.go` are mostly programs about Dockerfiles; `Dockerfile.go` is mostly the one for a program in Go."""
+
+
 def _is_template(data: bytes) -> bool:
     return b"{{" in data and b"mage" in data
 
@@ -98,7 +105,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "dockerfile",
         _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)(?:[._-][^/]*)?(?<!\.dockerignore)"),
-        _holds(b"FROM", b"from", b"From"),
+        _BEGINS_AS_DOCKERFILE,
         dockerfile.read,
     ),
     Format(
