@@ -104,7 +104,13 @@ def _is_template(data: bytes) -> bool:
 FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "dockerfile",
-        _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)(?:[._-][^/]*)?(?<!\.dockerignore)"),
+        _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)"),
+        _holds(b"FROM", b"from", b"From"),
+        dockerfile.read,
+    ),
+    Format(
+        "dockerfile",
+        _path(r"(?:[^/]+[.-])?(?:Dockerfile|Containerfile)[._-][^/]*(?<!\.dockerignore)"),
         _BEGINS_AS_DOCKERFILE,
         dockerfile.read,
     ),
