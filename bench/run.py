@@ -31,7 +31,7 @@ from bench.errors import BenchError, UnavailableError
 from bench.load.wrk import find_wrk
 from bench.payload import Payload
 from bench.profiles import FULL, PROFILES, QUICK, Profile
-from bench.report.markdown import to_markdown
+from bench.report.markdown import reading_of, to_markdown
 from bench.report.plots import write_plots
 from bench.report.result import Result, to_json
 from bench.report.terminal import render
@@ -180,7 +180,8 @@ def write_reports(options: argparse.Namespace, result: Result) -> None:
         options.json.write_text(to_json(result), encoding="utf-8")
     if options.markdown:
         relative = [Path(os.path.relpath(plot, options.markdown.parent)) for plot in plots]
-        options.markdown.write_text(to_markdown(result, relative), encoding="utf-8")
+        before = options.markdown.read_text("utf-8") if options.markdown.exists() else ""
+        options.markdown.write_text(to_markdown(result, relative, reading_of(before)), encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

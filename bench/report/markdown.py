@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 INTRODUCTION = """# Measured speed
 
-Made by `python -m bench`; do not edit by hand. All servers ran on the same machine in the same run, in interleaved
-rounds, with the same bytes. Holdfast runs with authentication (HTTP Basic), durable writes (fsync of file and folder,
-SQLite FULL) and its record of every act on; the peers run as shipped, without authentication and without fsync of
-blob data, and with access logs off. A goal that was missed is shown as MISSED with the distance.
+Made by `python -m bench`; only the section "Reading" is written by people, and kept. All servers ran on the same
+machine in the same run, in interleaved rounds, with the same bytes. Holdfast runs with authentication (HTTP Basic),
+durable writes (fsync of file and folder, SQLite FULL), and its ledger signed and published before a tag's answer; the
+peers run as shipped, without authentication and without fsync of blob data, and with access logs off. A goal that was
+missed is shown as MISSED with the distance.
 """
+READING = "## Reading"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -33,9 +35,16 @@ def _draw(table: Table) -> str:
     return "\n".join(lines)
 
 
-def to_markdown(result: Result, plots: Sequence[Path]) -> str:
+def reading_of(page: str) -> str:
+    """Return what people wrote into a page about its figures; empty when there is no such section."""
+    _, heading, rest = page.partition(f"{READING}\n")
+    return f"{heading}{rest.partition(chr(10) + '## ')[0].rstrip()}\n" if heading else ""
+
+
+def to_markdown(result: Result, plots: Sequence[Path], reading: str = "") -> str:
     """The whole page; plots are named relative to it, so they must lie in the same folder."""
     parts = [INTRODUCTION]
     parts += [f"![{plot.stem}]({plot.name})\n" for plot in plots]
+    parts += [reading] if reading else []
     parts += [_draw(table) for table in all_tables(result)]
     return "\n".join(parts)
