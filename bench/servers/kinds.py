@@ -144,6 +144,9 @@ def _holdfast(launch: Launch) -> Command:
         "HOLDFAST_BOOTSTRAP_SECRET_ACCESS_KEY": SECRET,
         "HOLDFAST_CREATE_ON_PUSH": "MUTABLE",
         "HOLDFAST_LOG_LEVEL": "error",  # as the peers
+        # As installed, with bytecode, whatever this environment says; in a folder beside, not in the source.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(launch.scratch.parent / "bytecode"),
     }
     return Command(argv, environment)
 
