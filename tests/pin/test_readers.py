@@ -252,3 +252,8 @@ def test_a_program_about_dockerfiles_is_none(path: str, text: str, *, is_one: bo
     found = mentions(path, text.encode())
     assert isinstance(found, list)
     assert bool(found) is is_one
+
+
+def test_a_description_of_an_api_names_nothing_and_is_not_even_parsed() -> None:
+    text = "openapi: 3.1.0\npaths: {/x: {get: {example: {image: 'nginx:1'}}}}\nbroken: [\n"
+    assert mentions("api.yaml", text.encode()) == []

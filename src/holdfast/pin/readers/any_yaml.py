@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from holdfast.pin.mention import Mention
     from holdfast.pin.source import Source
 
-_SCHEMA: Final = re.compile(r"(?m)^kind:\s*[\"']?CustomResourceDefinition\b")
+_SCHEMA: Final = re.compile(r"(?m)^(?:kind:\s*[\"']?CustomResourceDefinition\b|(?:swagger|openapi):\s)")
+"""Describes what others may write, in half a megabyte where the API is large; names no image that is run."""
+
 _VALUES: Final = re.compile(
     r"(?:^|/)(?:[^/]*[._-])?values[^/]*\.ya?ml$|(?:^|/)(?:charts?|helm)/[^/]*/?ci/", re.IGNORECASE
 )
