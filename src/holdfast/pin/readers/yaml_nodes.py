@@ -72,6 +72,8 @@ def documents(source: Source, wanted: Callable[[str], bool] | None = None) -> li
     A document whose text is not wanted is not parsed: bundles hold megabytes of schemas and one workload.
     """
     text = source.text if wanted is None else _without_unwanted(source.text, wanted)
+    if not text:
+        return []
     if not text.isascii():
         # Bytes that are no UTF-8, in comments as a rule: one character each, so that places stay.
         text = re.sub(r"[\ud800-\udfff]", "?", text)
@@ -85,10 +87,13 @@ def documents(source: Source, wanted: Callable[[str], bool] | None = None) -> li
 
 
 def _without_unwanted(text: str, wanted: Callable[[str], bool]) -> str:
-    """Return the text with empty lines in the place of unwanted documents, so that all places stay."""
+    """Return the text with empty lines in the place of unwanted documents, so that all places stay; "" for none."""
     starts = [0, *(found.start() for found in _DOCUMENT.finditer(text) if found.start())]
-    pieces = (text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
-    return "".join(piece if wanted(piece) else "\n" * len(piece) for piece in pieces)
+    pieces = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    kept = [wanted(piece) for piece in pieces]
+    if not any(kept):
+        return ""
+    return "".join(piece if keep else "\n" * len(piece) for piece, keep in zip(pieces, kept, strict=True))
 
 
 def _check_depth(text: str) -> None:
