@@ -8,6 +8,7 @@ than ext4 or xfs would lose, and what POSIX allows. What a client was told must 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from contextlib import contextmanager
@@ -209,6 +210,8 @@ def _record(given: Round, data: Path, disk: RecordingDisk) -> None:
 
     belief = fresh()
     with disk.installed(), running(settings(data), lease_clock=leases) as up:
+        # The model knows the collections that it asks for; the one of the start is over before the day begins.
+        asyncio.run_coroutine_threadsafe(up.holdfast.collected_once.wait(), up.loop).result(30)
         user = User(up.host, up.port, on_progress=lambda upload, size: disk.note("told", upload=upload, size=size))
         ops = [*day(given.chance), *(any_op(given.chance) for _ in range(given.size(20, 200)))]
         for op in ops:
