@@ -202,6 +202,13 @@ def test_wrong_credentials_end_the_command_at_once(holdfast: Commands, tmp_path:
     assert (ran.code, ran.failure()["code"]) == (2, "CredentialsMissing")
 
 
+def test_half_a_key_of_ours_is_told_and_no_other_is_used_instead(holdfast: Commands, tmp_path: Path) -> None:
+    ran = holdfast(*ALL, "--out", str(tmp_path / "estate.jsonl"), HOLDFAST_ACCESS_KEY_ID=KEY_ID)
+    assert ran.code == 2
+    assert "HOLDFAST_SECRET_ACCESS_KEY go together" in ran.err
+    assert not (tmp_path / "estate.jsonl").exists()
+
+
 class Listening:
     """A sink and a watcher that does something once when a page was listed."""
 

@@ -55,7 +55,8 @@ class Connection:
     def api(self) -> API:
         """The JSON API."""
         if self._api is None:
-            self._api = API(self.endpoint, self._region, *self._pair(), profile=self._profile)
+            key_id, secret = own_key(self._profile) or (None, None)
+            self._api = API(self.endpoint, self._region, key_id, secret, profile=self._profile)
         return self._api
 
     @property
@@ -66,15 +67,18 @@ class Connection:
             self._registry = RegistryClient(self.endpoint, credentials, ca_bundle=self.api.ca_bundle)
         return self._registry
 
-    def _pair(self) -> tuple[str | None, str | None]:
-        """Return the access key pair of our own variables, unless a profile was named."""
-        if self._profile is not None:
-            return None, None
-        key_id, secret = os.environ.get(_KEY_ID) or None, os.environ.get(_SECRET) or None
-        if (key_id is None) != (secret is None):
-            msg = f"{_KEY_ID} and {_SECRET} go together: set both or neither."
-            raise click.UsageError(msg)
+
+def own_key(profile: str | None) -> tuple[str, str] | None:
+    """Return the access key pair of our own variables; None unless it is set, and when a profile was named."""
+    key_id, secret = os.environ.get(_KEY_ID), os.environ.get(_SECRET)
+    if profile is not None:
+        return None
+    if key_id and secret:
         return key_id, secret
+    if key_id or secret:
+        msg = f"{_KEY_ID} and {_SECRET} go together: set both or neither."
+        raise click.UsageError(msg)
+    return None
 
 
 def _checked(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from holdfast.cli.connection import json_option
+from holdfast.cli.connection import json_option, own_key
 from holdfast.cli.output import Output
 from holdfast.client.aws import AWS
 from holdfast.client.transport import AddressInvalid, parse_address
@@ -33,8 +32,6 @@ READ_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 WRITTEN_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 INVENTORY: Final = "inventory.jsonl"
 HISTORY: Final = "history.jsonl"
-_KEY_ID: Final = "HOLDFAST_ACCESS_KEY_ID"
-_SECRET: Final = "HOLDFAST_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 _ACCOUNT: Final = re.compile(r"[0-9]{12}", re.ASCII)
 _REGION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 
@@ -49,9 +46,8 @@ class Reach:
 
     def aws(self, connections: int = 32) -> AWS:
         """Return the credentials; nothing is sent yet."""
-        key_id, secret = os.environ.get(_KEY_ID), os.environ.get(_SECRET)
-        own = (key_id, secret) if self.endpoint and not self.profile and key_id and secret else None
-        return AWS(profile=self.profile, endpoint=self.endpoint, key=own, connections=connections)
+        key = own_key(self.profile) if self.endpoint else None
+        return AWS(profile=self.profile, endpoint=self.endpoint, key=key, connections=connections)
 
 
 def reaching(command: Callable[..., R]) -> Callable[..., R]:
