@@ -423,6 +423,19 @@ async def test_a_blob_whose_file_is_gone_is_not_found(root: Path, store: Filesys
         store.open(digest, generation)
 
 
+async def test_a_blob_whose_file_has_another_size_is_not_found_by_who_knows_its_size(
+    root: Path, store: FilesystemBlobs
+) -> None:
+    digest, generation = await keep(store, CONTENT)
+    store.open(digest, generation, size_bytes=len(CONTENT)).close()
+    for other in (CONTENT[:-1], CONTENT + b"!", b""):
+        file_of(root, digest, generation).write_bytes(other)
+        before = _open_files()
+        with pytest.raises(BlobNotFound):
+            store.open(digest, generation, size_bytes=len(CONTENT))
+        assert _open_files() == before
+
+
 async def test_a_new_upload_of_damaged_content_is_another_file_and_sound(root: Path) -> None:
     with opened(root) as store:
         digest, generation = await keep(store, CONTENT)

@@ -8,6 +8,7 @@ of registries, accounts or storage.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,9 +21,14 @@ CLIENT_GONE: Final = 0
 
 _JOIN_BYTES_MAX: Final = 4096
 _STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
+    for status in HTTPStatus
+    if status.value >= HTTPStatus.OK
 }
+"""Of answers: what tells of progress (1xx) is none."""
+
 _BODILESS: Final = frozenset({204, 304})
+_NEVER_IN_VALUES: Final = frozenset("\r\n\0")
 _SET_BY_THE_EDGE: Final = frozenset(
     {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade", "x-request-id"}
 )
@@ -291,19 +297,16 @@ class Response:
 
         A CR, LF or NUL in a header is a bug of the caller (response splitting) and never reaches the wire.
         """
-        lines = [_status_line(self.status)]
-        for name, value in self.headers:
-            if not name.isascii() or not name.replace("-", "").isalnum() or name.lower() in _SET_BY_THE_EDGE:
-                message = f"not a header for a handler to set: {name!r}"
-                raise ValueError(message)
-            if "\r" in value or "\n" in value or "\0" in value:
-                message = f"a line break or NUL in the value of {name}"
-                raise ValueError(message)
-            lines.append(f"{name}: {value}\r\n".encode("latin-1"))
+        lines = [f"{_settable(name)}: {value}" for name, value in self.headers]
         length = self.content_length()
         if length is not None:
-            lines.append(b"Content-Length: %d\r\n" % length)
-        return b"".join(lines)
+            lines.append(f"Content-Length: {length}")
+        fields = "\r\n".join([*lines, ""]) if lines else ""
+        if "\0" in fields or not fields.count("\r") == fields.count("\n") == len(lines):
+            names = [name for name, value in self.headers if set(value) & _NEVER_IN_VALUES]
+            message = f"a line break or NUL in the value of {', '.join(names)}"
+            raise ValueError(message)
+        return _status_line(self.status) + fields.encode("latin-1")
 
     def content_length(self) -> int | None:
         """Return the bytes of the body as GET would send them; None where HTTP has no Content-Length."""
@@ -322,9 +325,18 @@ class Response:
         return self.length
 
 
+@functools.lru_cache(maxsize=256)
+def _settable(name: str) -> str:
+    """Return the name of a header that a handler may set; ValueError for any other."""
+    if not name.isascii() or not name.replace("-", "").isalnum() or name.lower() in _SET_BY_THE_EDGE:
+        message = f"not a header for a handler to set: {name!r}"
+        raise ValueError(message)
+    return name
+
+
 def _status_line(status: int) -> bytes:
     line = _STATUS_LINES.get(status)
-    if line is None or status < HTTPStatus.OK:
+    if line is None:
         message = f"not a final status: {status}"
         raise ValueError(message)
     return line

@@ -182,12 +182,14 @@ class FilesystemBlobs:
 
     # --- giving --------------------------------------------------------------------------------------------------
 
-    def open(self, digest: Digest, generation: str, *, start: int = 0, end: int | None = None) -> BlobReader:
+    def open(
+        self, digest: Digest, generation: str, *, start: int = 0, end: int | None = None, size_bytes: int | None = None
+    ) -> BlobReader:
         """Open a blob, or the bytes [start, end) of it, for reading.
 
         The first reader of a blob in this process verifies its digest: its last bytes are held back until the whole was
-        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound without a file, and
-        TooManyFiles.
+        hashed, and reading them raises BlobCorrupt when it does not fit. Raises BlobNotFound without a file, or, given
+        the size that it must have, with one of another size; and TooManyFiles.
         """
         path = self._blob_path(digest, generation)
         try:
@@ -199,6 +201,9 @@ class FilesystemBlobs:
                 raise TooManyFiles from None
             raise
         size = os.fstat(descriptor).st_size
+        if size_bytes is not None and size != size_bytes:
+            os.close(descriptor)
+            raise BlobNotFound(str(digest))
         stop = size if end is None else end
         if (digest, generation) in self._verified:
             return BlobReader(descriptor, start, stop, self._threads)
