@@ -51,7 +51,7 @@ ONLY_HERE: dict[str, set[str]] = {
     "httptools": {"faces/framing.py", "faces/connection.py"},
     "uvloop": {"cli/serve.py", "cli/demo.py", "cli/witness.py", "faces/server.py"},
     "botocore": {"client/api.py", "client/aws.py"},
-    "msgspec": {"govern/documents.py"},
+    "msgspec": {"govern/documents.py", "faces/service_model.py"},
     "tree_sitter": {"pin/readers/shell.py", "pin/readers/hcl.py", "pin/pushes/shell.py", "pin/creation/terraform.py"},
     "tree_sitter_bash": {"pin/readers/shell.py", "pin/pushes/shell.py"},
     "tree_sitter_hcl": {"pin/readers/hcl.py", "pin/creation/terraform.py"},

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import re2
 
 from holdfast.core import strict_json
@@ -66,6 +67,7 @@ _VALIDATION: Final = "ValidationException"
 _CLIENT_STATUS: Final = 400
 _SERVER_STATUS: Final = 500
 _NUMBERS: Final = frozenset({"integer", "long", "float", "double"})
+_ENCODER: Final = msgspec.json.Encoder()
 _SMALL_BODY_BYTES: Final = 65_536
 """Under this a body with a blob is parsed like any other: one copy more costs nothing."""
 
@@ -205,7 +207,7 @@ class ServiceModel:
 
         Raises TypeError, naming the member, for what the model does not have: that is a bug of the caller.
         """
-        return _encode(self._operations[operation].output.render(result, ""))
+        return _encode(self._operations[operation].output.render(result))
 
     def error_shape(self, code: str, operation: str | None = None) -> ErrorShape:
         """Return an error by its code; LookupError unless it is common or modelled (for `operation`)."""
@@ -236,14 +238,14 @@ class ServiceModel:
         if members and shape.structure is None:
             raise TypeError(f"{code} has no members but a message")
         if members and shape.structure is not None:
-            body.update(shape.structure.render(members, ""))
+            body.update(shape.structure.render(members))
         if message is not None:
             body["message"] = message
         return shape.status, _encode(body)
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(document)
 
 
 def _read_around_blob(operation: Operation, body: bytes, found: list[Violation]) -> dict[str, Any] | None:

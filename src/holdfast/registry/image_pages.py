@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.core.digest import Digest
 from holdfast.core.errors import DigestInvalid, ManifestNotFound, ParameterInvalid, ReferencedByIndex
@@ -58,8 +58,7 @@ class Found:
     tag: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(NamedTuple):
     """An image, all its tags, and its scan if there is one."""
 
     image: Image

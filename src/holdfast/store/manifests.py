@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from holdfast.store.database import placeholders
 
@@ -27,9 +27,11 @@ class StoredManifest:
     status: str = "ACTIVE"
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A manifest as it is described; sizes in bytes, times in microseconds since the epoch."""
+class Image(NamedTuple):
+    """A manifest as it is described; sizes in bytes, times in microseconds since the epoch.
+
+    A tuple, as the row is one: a page of ECR's API has a thousand of them.
+    """
 
     digest: str
     media_type: str
@@ -88,7 +90,7 @@ _IMAGE = (
 def image(reader: Reader, identity: int, digest: str) -> Image | None:
     """Describe one manifest."""
     row = reader.row(f"{_IMAGE} WHERE repository_id = ? AND digest = ?", identity, digest)
-    return Image(*cast("tuple[Any, ...]", row)) if row else None
+    return Image._make(cast("tuple[Any, ...]", row)) if row else None
 
 
 _TAGGED = {
@@ -143,7 +145,7 @@ def images(
         *values,
         limit,
     )
-    return [Image(*cast("tuple[Any, ...]", row)) for row in rows]
+    return [Image._make(row) for row in cast("list[tuple[Any, ...]]", rows)]
 
 
 def image_ids(
