@@ -49,13 +49,18 @@ def auth(name: str, password: str) -> dict[str, str]:
         ("docker.io", {"auths": {"https://index.docker.io/v1/": auth("me", "pass:word")}}, ("me", "pass:word")),
         ("ghcr.io", {"auths": {"ghcr.io": auth("me", "secret\0\0")}}, ("me", "secret")),
         ("ghcr.io", {"auths": {"https://ghcr.io": {"username": "a", "password": "b"}}}, ("a", "b")),
+        (
+            "a.azurecr.io",
+            {"auths": {"a.azurecr.io": {**auth("0000-0000", ""), "identitytoken": "refresh"}}},
+            ("<token>", "refresh", True),
+        ),
         ("ghcr.io", {"auths": {"ghcr.io": {}}}, None),
         ("ghcr.io", {"auths": {"ghcr.io.evil.example": auth("me", "x")}}, None),
         ("ghcr.io", {}, None),
         ("ghcr.io", {"auths": ["ghcr.io"], "credHelpers": 1, "credsStore": None}, None),
     ],
 )
-def test_what_stands_in_docker_s_file(host: str, entries: dict[str, Any], expected: tuple[str, str] | None) -> None:
+def test_what_stands_in_docker_s_file(host: str, entries: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
     found = DockerLogin(entries).credentials(host)
     assert found == (None if expected is None else Credentials(*expected))
 
@@ -228,3 +233,12 @@ def test_a_helper_that_fails_is_asked_once(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(LoginFailed, match="locked"):
             login.credentials("ghcr.io")
     assert (tmp_path / "log").read_text() == "asked\n"
+
+
+def test_a_helper_may_have_an_identity_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = tmp_path / "docker-credential-acr"
+    helper.write_text('#!/bin/sh\necho \'{"ServerURL": "a.azurecr.io", "Username": "<token>", "Secret": "refresh"}\'\n')
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    login = DockerLogin({"credHelpers": {"a.azurecr.io": "acr"}})
+    assert login.credentials("a.azurecr.io") == Credentials("<token>", "refresh", is_identity_token=True)

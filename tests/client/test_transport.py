@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,42 @@ def test_the_bearer_flow_asks_its_realm_and_keeps_the_token() -> None:
             assert client.resolve("demo/app", "v1") is None
         tokens = [one.path for one in server.asked if one.path.startswith("/token")]
         assert tokens == ["/token?x=1&service=here&scope=repository%3Ademo%2Fapp%3Apull%2Cpush"]
+
+
+IDENTITY = Credentials("<token>", "a+long/lived=token", is_identity_token=True)
+
+
+def test_an_identity_token_is_given_for_another_at_the_realm_and_nowhere_else() -> None:
+    def answer(asked: Asked) -> Told:
+        if asked.path == "/token":
+            assert asked.method == "POST"
+            assert "Authorization" not in asked.headers
+            assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
+            assert parse_qs(asked.body.decode(), strict_parsing=True) == {
+                "grant_type": ["refresh_token"],
+                "client_id": ["holdfast"],
+                "refresh_token": ["a+long/lived=token"],
+                "service": ["here"],
+                "scope": ["repository:demo/app:pull,push"],
+            }
+            return Told(200, json.dumps({"access_token": "t0ken", "expires_in": 300}).encode())
+        if asked.headers.get("Authorization") != "Bearer t0ken":
+            challenge = f'Bearer realm="http://{asked.headers["Host"]}/token",service="here"'
+            return Told(401, headers=(("WWW-Authenticate", challenge),))
+        return Told(404)
+
+    with stub(answer) as server, RegistryClient(server.url, IDENTITY) as client:
+        for _ in range(3):
+            assert client.resolve("demo/app", "v1") is None
+        assert [one.method for one in server.asked if one.path == "/token"] == ["POST"]
+
+
+def test_an_identity_token_is_no_password() -> None:
+    with stub(asking("Basic", lambda _: Told(200))) as server, RegistryClient(server.url, IDENTITY) as client:
+        with pytest.raises(RegistryError) as caught:
+            client.check()
+        assert caught.value.status == 401
+        assert server.authorizations() == []
 
 
 def test_a_token_that_died_is_fetched_anew() -> None:

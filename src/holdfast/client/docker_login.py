@@ -177,7 +177,13 @@ def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 
 
 def _written(entry: Mapping[str, Any], key: str) -> Credentials | None:
-    """Return what stands in the file itself; an empty entry says only that a store has it."""
+    """Return what stands in the file itself; an empty entry says only that a store has it.
+
+    An identity token goes before a password: docker writes it beside a name without one.
+    """
+    token = entry.get("identitytoken")
+    if isinstance(token, str) and token:
+        return Credentials(_IDENTITY_TOKEN, token, is_identity_token=True)
     auth = entry.get("auth")
     if isinstance(auth, str) and auth:
         try:
@@ -224,7 +230,4 @@ def _ask_helper(name: str, key: str) -> Credentials | None:
     if not isinstance(user, str) or not isinstance(secret, str):
         msg = f"The helper {program} gave no user and secret for {key}."
         raise LoginFailed(msg)
-    if user == _IDENTITY_TOKEN:
-        msg = f"The helper {program} has an identity token for {key}, which Holdfast cannot use; log in by a password."
-        raise LoginFailed(msg)
-    return Credentials(user, secret)
+    return Credentials(user, secret, is_identity_token=user == _IDENTITY_TOKEN)

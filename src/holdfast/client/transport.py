@@ -31,6 +31,9 @@ MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Of an answer that is no blob: a manifest has at most 4 MiB, a page of tags far less."""
 
 MAX_REDIRECTS: Final = 5
+CLIENT_ID: Final = "holdfast"
+"""What a token server is told of who asks; it may log it."""
+
 PIECE_BYTES: Final = 256 * 1024
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 120
@@ -74,6 +77,8 @@ class Credentials:
 
     username: str
     password: str
+    is_identity_token: bool = False
+    """Whether the password is a token that only the Bearer flow takes, for another one (OAuth 2.0 calls it refresh)."""
 
     def __repr__(self) -> str:
         return "<Credentials>"
@@ -253,7 +258,7 @@ class Transport:
         if challenge is None or _origin(urlsplit(url)) != _origin(self._own):
             return {}
         if challenge.scheme == "basic":
-            return {"Authorization": self._credentials.basic} if self._credentials else {}
+            return {"Authorization": self._by_password.basic} if self._by_password else {}
         return {"Authorization": f"Bearer {self._token(challenge, scope)}"}
 
     def _heeds(self, response: urllib3.BaseHTTPResponse, url: str, scope: str) -> bool:
@@ -268,7 +273,7 @@ class Transport:
             self._challenge = bearer
             self._tokens.pop(scope, None)
             return True
-        if basic is not None and self._credentials is not None:
+        if basic is not None and self._by_password is not None:
             self._challenge = basic
             return before is None or before.scheme != "basic"
         return False
@@ -280,10 +285,7 @@ class Transport:
             return known[0]
         realm = self._realm(challenge)
         query = {"service": challenge.parameters.get("service", ""), "scope": scope}
-        asked = urlencode({name: value for name, value in query.items() if value})
-        headers = {"Authorization": self._credentials.basic} if self._credentials else {}
-        url = realm + ("&" if "?" in realm else "?") + asked if asked else realm
-        response = self._send_once("GET", url, headers, None)
+        response = self._ask_token(realm, {name: value for name, value in query.items() if value})
         try:
             if response.status >= _LEAST_ERROR:
                 raise self._refusal(response)
@@ -292,6 +294,25 @@ class Transport:
             _done(response)
         self._tokens[scope] = (token, now + seconds * 0.9)
         return token
+
+    @property
+    def _by_password(self) -> Credentials | None:
+        mine = self._credentials
+        return None if mine is None or mine.is_identity_token else mine
+
+    def _ask_token(self, realm: str, query: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """Ask for a token: by a password as the Token Authentication Specification has it, by a token as OAuth2 does.
+
+        Source: CNCF distribution, "Docker Registry v2 authentication using OAuth2".
+        """
+        mine = self._credentials
+        if mine is not None and mine.is_identity_token:
+            grant = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "refresh_token": mine.password}
+            form = Body.of(urlencode({**grant, **query}).encode())
+            return self._send_once("POST", realm, {"Content-Type": "application/x-www-form-urlencoded"}, form)
+        headers = {"Authorization": mine.basic} if mine is not None else {}
+        url = realm + ("&" if "?" in realm else "?") + urlencode(query) if query else realm
+        return self._send_once("GET", url, headers, None)
 
     def _realm(self, challenge: Challenge) -> str:
         """Return where the token comes from, if the credentials may go there."""
