@@ -165,7 +165,7 @@ class _Incoming:
             raise RegistryUnreachable("the server stopped") from error
         return len(piece)
 
-    async def pieces(self) -> list[bytes]:
+    async def pieces(self, least_bytes: int = 1) -> list[bytes]:  # noqa: ARG002 - it has what it has
         """Return the next piece; an empty list is the end."""
         piece = await self._queue.get()
         if isinstance(piece, RemoteError):

@@ -18,7 +18,7 @@ from edge import (
     quick,
     wire,
 )
-from holdfast.faces.http import BodyAborted, Request, Response
+from holdfast.faces.http import BodyAborted, Request, RequestBody, Response
 
 pytestmark = on_both_loops
 
@@ -211,6 +211,33 @@ async def test_a_body_has_one_reader_at_a_time() -> None:
 
 
 # Response bodies.
+
+
+async def test_who_asks_for_much_at_once_is_woken_once() -> None:
+    body = RequestBody(None, None)
+    asked = asyncio.ensure_future(body.pieces(least_bytes=10))
+    for _ in range(9):
+        await asyncio.sleep(0)
+        body.feed(b"x")
+    await asyncio.sleep(0)
+    assert not asked.done()
+    body.feed(b"x")
+    assert b"".join(await asked) == b"x" * 10
+    body.feed(b"the rest")
+    body.end()
+    assert await body.pieces(least_bytes=10) == [b"the rest"]
+    assert await body.pieces(least_bytes=10) == []
+
+
+async def test_what_came_before_the_body_broke_off_is_handed_out_however_little() -> None:
+    body = RequestBody(None, None)
+    asked = asyncio.ensure_future(body.pieces(least_bytes=10))
+    await asyncio.sleep(0)
+    body.feed(b"little")
+    body.abort(408, "too slow")
+    assert await asked == [b"little"]
+    with pytest.raises(BodyAborted):
+        await body.pieces(least_bytes=10)
 
 
 @pytest.mark.parametrize(

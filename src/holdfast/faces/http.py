@@ -73,13 +73,14 @@ class RequestBody:
     handed out, then `BodyAborted` is raised, so that a resumable upload keeps what it got.
     """
 
-    __slots__ = ("_aborted", "_ended", "_pieces", "_source", "_waiter", "buffered_bytes", "length")
+    __slots__ = ("_aborted", "_ended", "_least_bytes", "_pieces", "_source", "_waiter", "buffered_bytes", "length")
 
     def __init__(self, length: int | None, source: BodySource | None) -> None:
         self.length = length
         """Bytes announced by Content-Length; None when the body is chunked."""
         self.buffered_bytes = 0
         self._pieces: list[bytes] = []
+        self._least_bytes = 1
         self._ended = length == 0
         self._aborted: BodyAborted | None = None
         self._source = source
@@ -90,17 +91,18 @@ class RequestBody:
         """Whether the whole body came in from the socket (it may still be buffered here)."""
         return self._ended
 
-    async def pieces(self) -> list[bytes]:
-        """Take all the pieces buffered now, waiting for at least one; an empty list is the end.
+    async def pieces(self, least_bytes: int = 1) -> list[bytes]:
+        """Take all the pieces buffered now, waiting for so many bytes or the end; an empty list is the end.
+
+        Whoever does much for each call asks for some more at once; far less than the edge's high water mark, or nobody
+        would read on.
 
         Raises `BodyAborted` when the client went away, broke the framing or stalled past its deadline.
         """
-        while not self._pieces:
-            if self._ended:
-                return []
-            if self._aborted is not None:
-                raise self._aborted
-            await self._wait()
+        while self.buffered_bytes < least_bytes and not self._ended and self._aborted is None:
+            await self._wait(least_bytes)
+        if not self._pieces and self._aborted is not None:
+            raise self._aborted
         taken = self._pieces
         self._pieces = []
         self.buffered_bytes = 0
@@ -124,11 +126,12 @@ class RequestBody:
                 raise BodyTooLarge(limit_bytes)
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
-    async def _wait(self) -> None:
+    async def _wait(self, least_bytes: int) -> None:
         if self._waiter is not None:
             message = "a body has one reader at a time"
             raise RuntimeError(message)
         self._waiter = asyncio.get_running_loop().create_future()
+        self._least_bytes = least_bytes
         try:
             if self._source is not None:
                 self._source.body_wanted()
@@ -151,7 +154,8 @@ class RequestBody:
         else:
             pieces.append(piece)
         self.buffered_bytes += len(piece)
-        self._wake()
+        if self.buffered_bytes >= self._least_bytes:
+            self._wake()
 
     def end(self) -> None:
         """Note that the body is complete."""

@@ -52,6 +52,10 @@ MAX_BLOB_BYTES: Final = 52_000 * 1024 * 1024
 LEAST_PART_BYTES: Final = 5 * 1024 * 1024
 """Least size of a part in ECR's layer API, but for the last. Source: ECR service quotas."""
 
+APPEND_BYTES: Final = 128 * 1024
+"""Bytes that are waited for before a thread is woken to write them: a client that compresses what it pushes sends few
+at a time, and a visit to the thread costs more than writing them. So much a connection that stalls holds in memory."""
+
 MAX_OPEN_SESSIONS: Final = 256
 """Sessions whose file stays open between requests; others are opened, and hashed, again when they go on."""
 
@@ -73,8 +77,12 @@ class Incoming(Protocol):
     length: int | None
     """How many are announced, None when that is not known."""
 
-    async def pieces(self) -> list[bytes]:
-        """Return what came, waiting for at least one piece; an empty list is the end. Raises when the rest is lost."""
+    async def pieces(self, least_bytes: int = 1) -> list[bytes]:
+        """Return what came, an empty list at the end. Raises when the rest is lost.
+
+        Waits for so many bytes if it can: each return is a visit to the disk.
+        """
+        ...
 
 
 class Uploads:
@@ -334,7 +342,7 @@ class Uploads:
         room = None if known else room_bytes(self._database, upload.repository_id)
         coming = start
         self._require_room(upload, start + (incoming.length or 0), room)
-        while pieces := await incoming.pieces():
+        while pieces := await incoming.pieces(least_bytes=APPEND_BYTES):
             coming += sum(map(len, pieces))
             if coming > most:
                 if span is None:
