@@ -108,7 +108,7 @@ class FilesystemBlobs:
         Much at once is written in one thread and hashed in another at the same time.
         """
         with self._disk_errors():
-            if len(pieces) == 1 and len(pieces[0]) < _APART_BYTES:
+            if sum(map(len, pieces)) < _APART_BYTES:
                 await self._in_thread(staged.append, pieces)
                 return
             hashing = staged.hashing(pieces)
