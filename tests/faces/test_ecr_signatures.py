@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from json_api import (
     HOLDFAST_TARGET,
@@ -358,3 +359,15 @@ def test_a_hundred_failures_slow_down_a_whole_address_and_no_other(
     assert from_address(server, "127.0.0.2", api.prepare("DescribeRepositories")) == 200
     clock.ahead_seconds += 61
     assert api("DescribeRepositories").status == 200
+
+
+def test_a_key_that_is_deleted_signs_nothing_more_however_often_it_did(server: RunningServer) -> None:
+    mine = server.aws("holdfast")
+    key = mine.create_access_key(name="administrator")
+    ecr = server.aws(key_id=key["accessKeyId"], secret=key["secretAccessKey"])
+    for _ in range(3):
+        ecr.describe_repositories()
+    mine.delete_access_key(accessKeyId=key["accessKeyId"])
+    with pytest.raises(ClientError) as caught:
+        ecr.describe_repositories()
+    assert caught.value.response["Error"]["Code"] == "UnrecognizedClientException"

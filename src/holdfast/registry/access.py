@@ -18,7 +18,7 @@ import secrets
 import string
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from holdfast.core import iam
 from holdfast.core.errors import AccessDenied, TokenExpired, Unauthenticated
@@ -45,6 +45,8 @@ LOGIN_USER: Final = "AWS"
 
 __all__ = ["BEARER_TOKEN_SECONDS", "LOGIN_TOKEN_SECONDS", "Access", "Caller", "Connection", "Token"]
 
+T = TypeVar("T")
+
 _MAX_REMEMBERED: Final = 10_000
 _REMEMBER_SECONDS: Final = 300
 _MICROSECONDS: Final = 1_000_000
@@ -57,6 +59,26 @@ class Token:
     text: str
     until: int
     seconds: int
+
+
+class _Memory(Generic[T]):
+    """Answers that stand for a while, and only as long as nothing changes on which they depend."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[object, tuple[T, int, int]] = OrderedDict()
+
+    def get(self, asked: object, now: int, version: int) -> T | None:
+        kept = self._kept.get(asked)
+        return kept[0] if kept is not None and now < kept[1] and version == kept[2] else None
+
+    def keep(self, asked: object, answer: T, now: int, version: int, until: int | None) -> None:
+        longest = now + _REMEMBER_SECONDS * _MICROSECONDS
+        if len(self._kept) >= _MAX_REMEMBERED:
+            self._kept.popitem(last=False)
+        self._kept[asked] = (answer, longest if until is None else min(until, longest), version)
+
+    def clear(self) -> None:
+        self._kept.clear()
 
 
 class Access:
@@ -79,7 +101,8 @@ class Access:
         self._seal = seal
         self._clock = clock
         self.authority = Authority(database, clock, management)
-        self._remembered: OrderedDict[tuple[str, Connection], tuple[Caller, int, int]] = OrderedDict()
+        self._remembered: _Memory[Caller] = _Memory()
+        self._claims: _Memory[tuple[Caller, str]] = _Memory()
         self._failures = FailedLogins()
         self._rates = rates or RateLimits(clock)
 
@@ -95,20 +118,21 @@ class Access:
             self._rates.admit_stranger(source)
             msg = "Not Authorized"
             raise Unauthenticated(msg)
-        remembered = self._remembered.get((authorization, connection))
         now, version = self._clock(), self.authority.version()
-        if remembered is not None and now < remembered[1] and version == remembered[2]:
-            self._rates.admit(remembered[0].arn)
-            return remembered[0]
+        remembered = self._remembered.get((authorization, connection), now, version)
+        if remembered is not None:
+            self._rates.admit(remembered.arn)
+            return remembered
         name, password = _credentials(authorization)
         # A token is its own name: one that is worn out must not lock out the others from the same address.
         guessed = name if name != LOGIN_USER else hashlib.sha256(password.encode()).hexdigest()
         self._failures.check(source, guessed, now)
         try:
+            until: int | None
             if name == LOGIN_USER:
                 caller, until = self._by_token(password, connection, now)
             else:
-                caller, until = self._by_key(name, password, connection), now + _REMEMBER_SECONDS * _MICROSECONDS
+                caller, until = self._by_key(name, password, connection), None
         except TokenExpired:
             raise
         except Unauthenticated:
@@ -116,10 +140,7 @@ class Access:
             self._rates.admit_stranger(source)
             raise
         self._rates.admit(caller.arn)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        until = min(until, now + _REMEMBER_SECONDS * _MICROSECONDS)
-        self._remembered[authorization, connection] = (caller, until, version)
+        self._remembered.keep((authorization, connection), caller, now, version, until)
         return caller
 
     def claimed(
@@ -130,13 +151,19 @@ class Access:
         A short-lived key is known by the session token that came with it. Nothing may be done for the caller before
         the signature is verified. Raises TooManyLogins, TokenExpired.
         """
-        self._failures.check(connection.source, key_id, self._clock())
+        now, version = self._clock(), self.authority.version()
+        self._failures.check(connection.source, key_id, now)
+        asked = (key_id, connection, session_token)
+        claimed = self._claims.get(asked, now, version)
+        if claimed is not None:
+            return claimed
         if session_token is not None:
-            return self._by_session(key_id, session_token, connection)
-        row = accounts.access_key(self._database, key_id)
-        if row is None:
-            return None
-        return self._holder(row.principal, row.id, connection), self._secret(row)
+            claimed = self._by_session(key_id, session_token, connection)
+        elif (row := accounts.access_key(self._database, key_id)) is not None:
+            claimed = self._holder(row.principal, row.id, connection), self._secret(row)
+        if claimed is not None:
+            self._claims.keep(asked, claimed, now, version, claimed[0].until)
+        return claimed
 
     def admit_stranger(self, source: str) -> None:
         """Count a request of somebody who need not say who they are. Raises RateExceeded."""
@@ -182,6 +209,7 @@ class Access:
     def forget(self) -> None:
         """Drop every remembered caller; called when a principal, key or policy changed, before that is told."""
         self._remembered.clear()
+        self._claims.clear()
 
     def seal_secret(self, secret: str) -> str:
         """Seal the secret of an access key for the database."""
