@@ -6,7 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/run.installed
 TEST := $(VENV)/test.installed
-WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -19,7 +18,7 @@ run: $(RUN) ## Start the registry on 127.0.0.1:5000; a push makes its repository
 	@HOLDFAST_CREATE_ON_PUSH=$${HOLDFAST_CREATE_ON_PUSH-IMMUTABLE} $(BIN)/holdfast serve $(ARGS)
 
 test: $(TEST) lint ## Check everything that can be checked here; what cannot be is named at the end
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(TEST) ## Types and style
 	$(BIN)/ruff check .

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -46,21 +45,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def named_paths(config: pytest.Config) -> list[Path]:
     """The files and folders that the command line names."""
     return [(config.invocation_params.dir / word.split("::")[0]).resolve() for word in config.args]
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Of one process among several: hand over what it found to the one that prints."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["clients"] = session.config.stash[REPORT].packed()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take in what one of several processes found; one that died has nothing to tell."""
-    if packed := getattr(node, "workeroutput", {}).get("clients"):
-        node.config.stash[REPORT].add(packed)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

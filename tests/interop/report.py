@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,16 +39,6 @@ class Report:
     left_out: dict[str, str] = field(default_factory=dict)
     waiting: int = 0
     """How many tests this run did not ask for."""
-
-    def packed(self) -> dict[str, Any]:
-        """The report in plain values, for a process that puts together those of several."""
-        return asdict(self)
-
-    def add(self, packed: dict[str, Any]) -> None:
-        """Take in what another process found. Each was told of all the tests that wait, so that these count once."""
-        self.rows += [Row(**row) for row in packed["rows"]]
-        self.left_out |= packed["left_out"]
-        self.waiting = max(self.waiting, packed["waiting"])
 
     def row(self, client: str, version: str, pushed: str) -> Row:
         """A new row, to be filled as the steps go by."""
