@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,22 @@ def test_spans_are_left_when_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     told = " ".join(one.to_json() for one in spans)
     for secret in (SECRET, "secret/name", "hunter2", "Basic "):
         assert secret not in told
+
+
+def test_a_collector_that_is_down_delays_no_answer_and_the_stop_for_as_long_as_may_be_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL")  # the library tells of each attempt
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")  # milliseconds: sending is tried while requests come
+    with running(settings(tmp_path, tracing="yes", create_on_push="IMMUTABLE")) as up:
+        client = up.client()
+        pushed = image()
+        assert push(client, "t/a", "v1", pushed).status == 201
+        assert {client("GET", "/v2/t/a/manifests/v1").status for _ in range(200)} == {200}
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 15
 
 
 def test_nothing_of_opentelemetry_is_imported_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
