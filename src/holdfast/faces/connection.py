@@ -22,7 +22,7 @@ from holdfast.faces.framing import HeadReader, Refused, check_partial_head
 from holdfast.faces.http import CLIENT_GONE, BodyAborted, BodyTooLarge, Request, Response
 from holdfast.faces.limits import Pace
 from holdfast.faces.receiving import BodyReceiver
-from holdfast.faces.sending import BodySender, BytesBody, close_body
+from holdfast.faces.sending import JOIN_BYTES_MAX, BodySender, BytesBody, close_body
 from holdfast.faces.stepping import continued
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _KEEP: Final = b"\r\n\r\n"
 _CLOSE: Final = b"\r\nConnection: close\r\n\r\n"
 _CR: Final = 0x0D
 _HEAD_END_BYTES: Final = 4  # CR LF CR LF
-_JOIN_BYTES_MAX: Final = 65_536  # below this, one write of a copy is cheaper than a gathered write
 _TURN_REQUESTS: Final = 32  # pipelined requests answered before the loop looks at the other connections
 _STATUS_CLIENT_GONE: Final = 499  # nginx's, for logs and metrics only: nobody was there to get an answer
 
@@ -347,7 +346,7 @@ class Connection(asyncio.Protocol):
         if request.method == "HEAD":
             close_body(body)
             body = None
-        if body is None or (isinstance(body, bytes) and len(body) <= _JOIN_BYTES_MAX):
+        if body is None or (isinstance(body, bytes) and len(body) <= JOIN_BYTES_MAX):
             wire = b"".join((head, edge.date_and_id, request.id.encode(), ending, body or b""))
             self.sent_bytes = len(wire)
             if self._keep_alive and self._receiver is None and not self._input:

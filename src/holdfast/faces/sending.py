@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     """Runs work in a Task that the server knows of."""
 
 _TURN_BYTES: Final = 4 << 20  # one connection sends at most this before the loop looks at the others
-_JOIN_BYTES_MAX: Final = 65_536  # below this, one write of a copy is cheaper than two visits to the kernel
+JOIN_BYTES_MAX: Final = 65_536
+"""Up to this, one write of a head and a copy of the body is cheaper than a gathered write, or two of them."""
 
 
 class Owner(Protocol):
@@ -60,7 +61,7 @@ class BodySender:
         self._left_bytes = body.length
         self._task: asyncio.Task[None] | None = None
         self._failed = False
-        is_large_file = body.length > _JOIN_BYTES_MAX and hasattr(body, "send_nowait")
+        is_large_file = body.length > JOIN_BYTES_MAX and hasattr(body, "send_nowait")
         self._socket = _plain_socket(transport) if is_large_file else None
         self._awaited_socket: int | None = None
         """The socket under another number, as the event loop keeps the first to itself; open while it is waited for."""
@@ -180,7 +181,7 @@ class BodySender:
         self._owner.sent_bytes += size_bytes + len(self._front)
         if self._front:
             front, self._front = self._front, b""
-            if size_bytes <= _JOIN_BYTES_MAX:
+            if size_bytes <= JOIN_BYTES_MAX:
                 self._transport.write(b"".join((front, view)))
             else:
                 self._transport.writelines((front, view))
