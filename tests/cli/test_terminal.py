@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import images
 from commands import PROGRAM, process_environment
+from endings import HANGING_PYTHON, ends
 from layouts import files_of, write_folder
 from running import ACCOUNT, REGION
 
@@ -32,7 +33,7 @@ def on_a_terminal(url: str, *arguments: str, typed: str = "") -> tuple[int, str]
 
     with subprocess.Popen(
         [*PROGRAM, *arguments],
-        env={**process_environment(url), "TERM": "xterm", "COLUMNS": "120"},
+        env={**process_environment(url), **HANGING_PYTHON, "TERM": "xterm", "COLUMNS": "120"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -43,10 +44,12 @@ def on_a_terminal(url: str, *arguments: str, typed: str = "") -> tuple[int, str]
         watcher.start()
         if typed:
             os.write(ours, typed.encode())
-        process.wait(60)
+        hangs = ends(process, 60)
         watcher.join(10)
     os.close(ours)
-    return process.returncode, b"".join(shown).decode()
+    said = b"".join(shown).decode()
+    assert hangs is None, f"{arguments} did not end. It said:\n{said}\nHere:\n{hangs}"
+    return process.returncode, said
 
 
 def test_deleting_is_asked_for(holdfast: Commands, repository: str) -> None:
