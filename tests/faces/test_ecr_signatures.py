@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from holdfast.registry.access import Access, Claim
 from json_api import (
     HOLDFAST_TARGET,
     Api,
@@ -371,3 +372,46 @@ def test_a_key_that_is_deleted_signs_nothing_more_however_often_it_did(server: R
     with pytest.raises(ClientError) as caught:
         ecr.describe_repositories()
     assert caught.value.response["Error"]["Code"] == "UnrecognizedClientException"
+
+
+def test_a_key_that_is_deleted_while_a_body_comes_is_not_remembered(server: RunningServer) -> None:
+    """The request is verified with what was found before its body came; the next must not find that."""
+    mine = server.aws("holdfast")
+    key = mine.create_access_key(name="administrator")
+    with closing(Api(server, key["accessKeyId"], key["secretAccessKey"])) as api:
+        prepared = api.prepare("DescribeRepositories", b"{}")
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+        connection.putrequest("POST", "/", skip_host=True)
+        for name, value in prepared.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        mine.delete_access_key(accessKeyId=key["accessKeyId"])
+        connection.send(b"{}")
+        connection.getresponse().read()
+        connection.close()
+        assert api("DescribeRepositories").refusal == UNKNOWN_CLIENT
+
+
+def test_who_claims_to_have_signed_is_remembered_once_that_is_proved(
+    guarded: tuple[RunningServer, Clock], api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a stranger who knows the id of a key could push everybody else out of the memory."""
+    server, clock = guarded
+    claims: list[Claim | None] = []
+    claimed = Access.claimed
+
+    def watched(*given: Any) -> Claim | None:
+        claims.append(claimed(*given))
+        return claims[-1]
+
+    monkeypatch.setattr(Access, "claimed", watched)
+
+    def remembered(of: Api) -> bool:
+        of("DescribeRepositories", unsigned={"User-Agent": "of this test"})
+        claim = claims[-1]
+        assert claim is not None
+        return claim.keep is None
+
+    with closing(Api(server, KEY_ID, "wrong", now=clock.now)) as wrong:
+        assert [remembered(wrong) for _ in range(3)] == [False] * 3
+    assert [remembered(api) for _ in range(3)] == [False, True, True]

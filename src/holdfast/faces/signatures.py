@@ -69,7 +69,7 @@ class Signatures:
         if claimed is None:
             self._access.note_failure(signed.access_key_id, request.peer)
             raise sigv4.UnrecognizedClient
-        caller, secret = claimed
+        caller = claimed.caller
         # Read before the signature can be verified, which covers it: so no more than the operation can need.
         if body is None:
             body = await request.body.read(limit_bytes)
@@ -81,7 +81,7 @@ class Signatures:
         try:
             sigv4.verify(
                 signed,
-                secret,
+                claimed.secret,
                 body_sha256=body_sha256,
                 region=region,
                 service=service,
@@ -94,6 +94,8 @@ class Signatures:
         except (sigv4.UnrecognizedClient, sigv4.InvalidSignature):
             self._access.note_failure(signed.access_key_id, request.peer)
             raise
+        if claimed.keep is not None:
+            claimed.keep()
         self._access.admit(caller)
         return replace(caller, facts={**caller.facts, "aws:requestedregion": region}), region, body
 

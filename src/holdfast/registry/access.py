@@ -61,6 +61,16 @@ class Token:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who claims to have signed a request, and the secret to check that with."""
+
+    caller: Caller
+    secret: str
+    keep: Callable[[], None] | None
+    """To be called once the signature has proved the claim, and never before."""
+
+
 class _Memory(Generic[T]):
     """Answers that stand for a while, and only as long as nothing changes on which they depend."""
 
@@ -102,7 +112,7 @@ class Access:
         self._clock = clock
         self.authority = Authority(database, clock, management)
         self._remembered: _Memory[Caller] = _Memory()
-        self._claims: _Memory[tuple[Caller, str]] = _Memory()
+        self._claims: _Memory[Claim] = _Memory()
         self._failures = FailedLogins()
         self._rates = rates or RateLimits(clock)
 
@@ -143,10 +153,8 @@ class Access:
         self._remembered.keep((authorization, connection), caller, now, version, until)
         return caller
 
-    def claimed(
-        self, key_id: str, connection: Connection, session_token: str | None = None
-    ) -> tuple[Caller, str] | None:
-        """Find who claims to have signed a request, and the secret to check the claim with; None for an unknown key.
+    def claimed(self, key_id: str, connection: Connection, session_token: str | None = None) -> Claim | None:
+        """Find who claims to have signed a request; None for an unknown key.
 
         A short-lived key is known by the session token that came with it. Nothing may be done for the caller before
         the signature is verified. Raises TooManyLogins, TokenExpired.
@@ -154,16 +162,25 @@ class Access:
         now, version = self._clock(), self.authority.version()
         self._failures.check(connection.source, key_id, now)
         asked = (key_id, connection, session_token)
-        claimed = self._claims.get(asked, now, version)
-        if claimed is not None:
-            return claimed
+        proved = self._claims.get(asked, now, version)
+        if proved is not None:
+            return proved
         if session_token is not None:
-            claimed = self._by_session(key_id, session_token, connection)
+            found = self._by_session(key_id, session_token, connection)
         elif (row := accounts.access_key(self._database, key_id)) is not None:
-            claimed = self._holder(row.principal, row.id, connection), self._secret(row)
-        if claimed is not None:
-            self._claims.keep(asked, claimed, now, version, claimed[0].until)
-        return claimed
+            found = self._holder(row.principal, row.id, connection), self._secret(row)
+        else:
+            found = None
+        if found is None:
+            return None
+        caller, secret = found
+
+        def keep() -> None:
+            # As of the time at which it was looked up: whatever changed since makes it worthless. Kept before it is
+            # proved, it would let a stranger who knows the id of a key push everybody else out of the memory.
+            self._claims.keep(asked, Claim(caller, secret, None), now, version, caller.until)
+
+        return Claim(caller, secret, keep)
 
     def admit_stranger(self, source: str) -> None:
         """Count a request of somebody who need not say who they are. Raises RateExceeded."""
