@@ -7,7 +7,6 @@ import errno
 import http.client
 import os
 import ssl
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,10 @@ from holdfast.store.reserve import Reserve
 from images import push_blob, sha256
 from json_api import Api
 from running import KEY_ID, REGION, SECRET, RunningServer, basic, running, settings
+from waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 LAYER = os.urandom(3 * 1024 * 1024)
@@ -150,29 +150,21 @@ def test_without_descriptors_the_json_api_says_try_again(up: RunningServer, syst
 def test_a_ledger_that_cannot_open_its_files_is_published_later(up: RunningServer, system: System, error: int) -> None:
     client = up.client()
     push_blob(client, "t/a", b"there before")
-    until(lambda: published(up) > 0)
+    eventually(lambda: published(up) > 0)
     system.refuses = error
     create = Api(up)("CreateRepository", {"repositoryName": "t/b"})
     assert create.status == 200, "a commit needs no descriptor"
-    until(lambda: "open" in system.failed)
+    eventually(lambda: "open" in system.failed)
     before = published(up)
     assert not up.holdfast.failed.is_set()
     system.refuses = 0
-    until(lambda: published(up) > before)
+    eventually(lambda: published(up) > before)
 
 
 def published(up: RunningServer) -> int:
     """Return of how many entries the ledger's checkpoint is that anybody may read."""
     answer = up.client()("GET", "/ledger/checkpoint")
     return int(answer.body.split(b"\n")[1]) if answer.status == 200 else 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until `condition` holds."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_a_reserve_that_cannot_be_opened_is_made_later(tmp_path: Path, system: System) -> None:

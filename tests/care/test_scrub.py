@@ -8,8 +8,7 @@ import json
 import shutil
 import signal
 import subprocess
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 import pytest
@@ -19,9 +18,10 @@ from holdfast.registry.scrub import Pass
 from images import image, push, push_blob, sha256
 from json_api import Clock
 from running import ACCOUNT, KEY_ID, REGION, SECRET, RunningServer, running, settings
+from waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from commands import Commands
@@ -39,14 +39,6 @@ def up(tmp_path: Path) -> Iterator[RunningServer]:
 def blob_file(data: Path, content: bytes) -> Path:
     (found,) = (data / "blobs").rglob(f"{sha256(content).partition(':')[2]}.*")
     return found
-
-
-def until(state: Callable[[], Any]) -> None:
-    """Wait until something is so: a bounded look at a condition, as the server tells nobody when it is done."""
-    end = time.monotonic() + 20
-    while not state():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_sound_store_is_found_sound(up: RunningServer, holdfast: Commands) -> None:
@@ -100,7 +92,7 @@ def test_a_pass_goes_on_after_a_restart(tmp_path: Path) -> None:
         up.holdfast._scrub.now = half
         asyncio.run_coroutine_threadsafe(up.holdfast._scrub._remember(), up.loop).result(10)
     with running(settings(tmp_path, scrub_mib_per_second="1000")) as up:
-        until(lambda: not up.holdfast._scrub.now.is_running)
+        eventually(lambda: not up.holdfast._scrub.now.is_running)
         assert up.holdfast._scrub.now.checked_blobs == 6
         assert up.holdfast._scrub.now.started_at == 1
 
@@ -109,13 +101,13 @@ def test_a_pass_begins_by_itself_when_it_is_due(tmp_path: Path) -> None:
     clock = Clock()
     with running(settings(tmp_path, create_on_push="MUTABLE", scrub_mib_per_second="1000"), clock=clock) as up:
         push_blob(up.client(), "t/a", LAYER)
-        until(lambda: up.holdfast._scrub.now.last_full_pass_at is not None)
+        eventually(lambda: up.holdfast._scrub.now.last_full_pass_at is not None)
         first = up.holdfast._scrub.now.last_full_pass_at
         assert not up.holdfast._scrub._is_due()
         clock.ahead_seconds += 31 * 86_400
         assert up.holdfast._scrub._is_due()
         up.loop.call_soon_threadsafe(up.holdfast._scrub._wake.set)
-        until(lambda: up.holdfast._scrub.now.last_full_pass_at != first)
+        eventually(lambda: up.holdfast._scrub.now.last_full_pass_at != first)
 
 
 def test_beside_pulls_and_collections_nothing_sound_is_set_aside(up: RunningServer) -> None:
@@ -130,7 +122,7 @@ def test_beside_pulls_and_collections_nothing_sound_is_set_aside(up: RunningServ
             client("DELETE", f"/v2/t/b/blobs/{sha256(blob)}")
         asyncio.run_coroutine_threadsafe(up.holdfast.upkeep.collect(), up.loop).result(10)
         assert client("GET", f"/v2/t/a/blobs/{sha256(LAYER)}").body == LAYER
-    until(lambda: not up.holdfast._scrub.now.is_running)
+    eventually(lambda: not up.holdfast._scrub.now.is_running)
     assert up.holdfast._scrub.now.damaged == []
     assert list((up.holdfast.settings.data / "quarantine").iterdir()) == []
 
@@ -179,7 +171,7 @@ def test_after_a_kill_what_was_written_last_is_read_first(tmp_path: Path, holdfa
     (data / "running.json").write_text('{"sound_until": 0}')
     blob_file(data, LAYER).write_bytes(b"")
     with running(settings(data)) as up:
-        until(lambda: up.holdfast._is_settled)
+        eventually(lambda: up.holdfast._is_settled)
         assert up.holdfast._scrub.now.damaged == [sha256(LAYER)]
         assert up.client()("GET", f"/v2/t/a/blobs/{sha256(LAYER)}").status == 404
         assert up.client()("GET", f"/v2/t/a/blobs/{sha256(b'another')}").body == b"another"
@@ -198,5 +190,5 @@ def test_a_mark_that_cannot_be_read_is_taken_for_all(tmp_path: Path, content: st
 def test_a_server_whose_disk_failed_leaves_the_mark(tmp_path: Path) -> None:
     with running(settings(tmp_path)) as up:
         up.loop.call_soon_threadsafe(up.holdfast.failed.set)
-        until(up.holdfast.failed.is_set)
+        eventually(up.holdfast.failed.is_set)
     assert (tmp_path / "running.json").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from images import push_blob, sha256
 from ledger.test_kill import serve
 from rawhttp import connected, head, read_answer
 from running import RunningServer, running, settings
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,13 +70,6 @@ def leftovers(data: Path) -> set[Problem]:
     return {one.problem for one in report.leftovers}
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-
-
 def blobs(data: Path) -> list[Path]:
     return [path for path in (data / "blobs").rglob("*.*") if path.is_file()]
 
@@ -100,7 +93,7 @@ def test_a_start_sweeps_the_file_that_a_kill_left_without_a_row(tmp_path: Path, 
     (orphan,) = blobs(data)
     assert Problem.FILE_WITHOUT_BLOB in leftovers(data)
     with running(settings(data)) as up:
-        until(lambda: not orphan.exists())
+        eventually(lambda: not orphan.exists())
         assert up.client()("HEAD", f"/v2/t/a/blobs/{sha256(CONTENT)}").status == 404
         push_blob(up.client(), "t/a", CONTENT)
         assert up.client()("GET", f"/v2/t/a/blobs/{sha256(CONTENT)}").body == CONTENT
@@ -114,7 +107,7 @@ def test_a_sweep_that_a_backup_holds_up_is_done_later(tmp_path: Path) -> None:
     with DataDirectory(data).collection_paused():
         up = running(settings(data))
         server = up.__enter__()
-        until(server.holdfast.collected_once.is_set)
+        eventually(server.holdfast.collected_once.is_set)
         assert orphan.exists()
         assert sweep(server) is None
     assert orphan.exists()
@@ -138,8 +131,8 @@ def test_an_upload_goes_on_over_a_kill_and_the_sweep_of_the_start(tmp_path: Path
 
     killed_at(data, "blob.before-sync", act)
     with running(settings(data)) as up:
-        until(lambda: not (data / "uploads" / "of-no-session").exists())
-        until(up.holdfast.collected_once.is_set)
+        eventually(lambda: not (data / "uploads" / "of-no-session").exists())
+        eventually(up.holdfast.collected_once.is_set)
         client = up.client()
         assert client("GET", location[0]).headers["Range"] == f"0-{len(HALF) - 1}"
         digest = sha256(HALF + REST)
@@ -171,7 +164,7 @@ def test_an_upload_under_way_is_not_swept_however_old(own: RunningServer, clock:
     length = str(len(half) + len(REST))
     with connected(own) as connection:
         connection.sendall(head("PATCH", location, {"Content-Length": length}) + half)
-        until(lambda: sum(path.stat().st_size for path in staged(own)) == len(half))
+        eventually(lambda: sum(path.stat().st_size for path in staged(own)) == len(half))
         clock.ahead_seconds += 8 * DAY_SECONDS
         assert collect(own) == 1, "the idle one alone"
         assert client("GET", idle).status == 404

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import images
 from commands import PROGRAM, process_environment
-from endings import HANGING_PYTHON, ends
 from layouts import files_of, write_folder
 from running import ACCOUNT, REGION
+from waiting import HANGING_PYTHON, ends
 
 if TYPE_CHECKING:
     from pathlib import Path

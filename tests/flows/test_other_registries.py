@@ -6,7 +6,6 @@ import http.client
 import shutil
 import socket
 import subprocess
-import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from holdfast.store.sqlite import SQLiteDatabase
 from images import digest_of, image, index, push, put
 from json_api import Clock
 from running import ACCOUNT, Client, running, settings
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +35,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def until(look: object) -> None:
-    """Wait until a function gives something true."""
-    end = time.monotonic() + WAIT_SECONDS
-    while not look():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +59,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
                 return False
 
         try:
-            until(answers)
+            eventually(answers)
             yield client
         finally:
             client.close_all()
@@ -115,9 +107,9 @@ def test_an_image_is_replicated_to_distribution_and_deleted_there(distribution: 
         ecr.put_replication_configuration(replicationConfiguration={"rules": [rule]})
         name, pushed = f"mirrored/{uuid.uuid4().hex[:8]}", index(image(b"a"), image(b"b"))
         push(client, name, "v1", pushed)
-        until(lambda: named(distribution, name, "v1") == pushed.digest)
+        eventually(lambda: named(distribution, name, "v1") == pushed.digest)
         ecr.batch_delete_image(repositoryName=name, imageIds=[{"imageDigest": pushed.digest}])
-        until(lambda: named(distribution, name, "v1") is None)
+        eventually(lambda: named(distribution, name, "v1") is None)
         ecr.close()
         holdfast.close()
 
@@ -135,13 +127,13 @@ def test_what_was_under_way_goes_on_after_a_restart(tmp_path: Path, tmp_path_fac
         holdfast.put_replication_peer(destination=place, url=url, credentialName="late")
         ecr.put_replication_configuration(replicationConfiguration={"rules": [{"destinations": [place]}]})
         push(source.client(), name, "v1", pushed)
-        until(lambda: holdfast.list_replications()["replications"][0]["attempts"])
+        eventually(lambda: holdfast.list_replications()["replications"][0]["attempts"])
         ecr.close()
         holdfast.close()
     taken_by_a_server_that_died(tmp_path)
     clock.ahead_seconds = 3_600
     with running(other) as late, running(wanted, clock=clock):
-        until(lambda: digest_of(late.client(), name, "v1") == pushed.digest)
+        eventually(lambda: digest_of(late.client(), name, "v1") == pushed.digest)
 
 
 def taken_by_a_server_that_died(data: Path) -> None:

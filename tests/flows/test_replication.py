@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from holdfast.store import bindings, catalog, content, manifests
 from images import digest_of, image, index, push, push_parts, put
 from json_api import INVALID, allow, constraint, policy, refusal
 from running import ACCOUNT, REGION
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,15 +37,6 @@ if TYPE_CHECKING:
 ELSEWHERE = "us-west-2"
 FAR = "ap-south-1"
 WAIT_SECONDS = 30
-
-
-def eventually(look: Callable[[], Any]) -> Any:
-    """Wait until something is so; the replicator looks every fifth of a second."""
-    until = time.monotonic() + WAIT_SECONDS
-    while not (found := look()):
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.05)
-    return found
 
 
 def goes_to(*destinations: tuple[str, str], prefix: str | None = None, deletes: bool = False) -> dict[str, Any]:
@@ -140,7 +131,7 @@ def status(pair: Pair, name: str, **image_id: str) -> dict[str, tuple[str, str |
             return None
         return {one["region"]: (one["status"], one.get("failureCode")) for one in told}
 
-    return eventually(settled)  # type: ignore[no-any-return]
+    return eventually(settled)
 
 
 # --- between registries hosted here ----------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +14,16 @@ from holdfast.client.api import api_client
 from images import image, index, push
 from json_api import refusal
 from running import ACCOUNT, KEY_ID, SECRET, RunningServer, running, settings
+from waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from running import Client
 
 FAR = "us-west-2"
 PATIENCE_SECONDS = 30
-
-
-def eventually(look: Callable[[], Any]) -> Any:
-    """Wait until something is so; the replicator looks every fifth of a second."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not (found := look()):
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.05)
-    return found
 
 
 class Places:

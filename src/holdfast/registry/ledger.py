@@ -187,7 +187,7 @@ class Ledger:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 now = self._database.commits  # before the look: what is committed after it is seen next time
-                if not statements.pending(self._database, 1):
+                if self._is_at_rest():  # and not, say, grown by a commit while the tree before it was published
                     seen = now
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for the end of a process: patient with a machine that stands still, and telling where a process hangs."""
+"""Waiting, bounded, for what nobody tells of: patient with a machine that stands still, telling where things hang."""
 
 from __future__ import annotations
 
@@ -6,9 +6,29 @@ import faulthandler
 import signal
 import subprocess
 import tempfile
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
 
-HANGING_PYTHON = {"PYTHONFAULTHANDLER": "1"}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+HANGING_PYTHON: Final = {"PYTHONFAULTHANDLER": "1"}
 """The variable by which a Python process that is told to abort writes to standard error where its threads stand."""
+
+_LOOK_SECONDS: Final = 0.02
+_LOOKS: Final = 1_500  # half a minute of them; a machine that was stopped meanwhile has lost one and not all
+
+
+def eventually(look: Callable[[], T | None]) -> T:
+    """Look until something true is seen, and return it."""
+    for _ in range(_LOOKS):
+        if found := look():
+            return found
+        time.sleep(_LOOK_SECONDS)
+    msg = "it did not come about"
+    raise AssertionError(msg)
 
 
 def ends(process: subprocess.Popen[bytes], seconds: int) -> str | None:
