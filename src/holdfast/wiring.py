@@ -283,11 +283,10 @@ class Holdfast:
         reserve = self._reserve = Reserve(self._directory.reserve, settings.reserve_mib * 1024 * 1024)
         reserve.make()
         self._unclean_since = self._directory.begin_run(self._lease_clock())
-        raw = self._raw_database = SQLiteDatabase(
-            self._directory.database, on_failure=self._on_failure, make_room=reserve.release
-        )
-        self._store = FilesystemBlobs(settings.data, on_failure=self._on_failure, on_full=reserve.release)
         gate = self._gate = Gate(lambda: not reserve.is_full)
+        hears = {"on_failure": self._on_failure, "on_read_only": gate.close_for_disk}
+        raw = self._raw_database = SQLiteDatabase(self._directory.database, make_room=reserve.release, **hears)
+        self._store = FilesystemBlobs(settings.data, on_full=reserve.release, **hears)
         if settings.read_only:
             gate.close(SETTING, "read_only is yes")
         self._database = GatedDatabase(raw, gate)
@@ -328,7 +327,7 @@ class Holdfast:
         self._uploads.close()
         self._store.close()
         self._raw_database.close()
-        if not self.failed.is_set():
+        if self._is_sound:
             self._directory.end_run()
         os.close(self._lock)
 
@@ -414,6 +413,11 @@ class Holdfast:
     def _count_error(self, name: str) -> None:
         self._errors[name] += 1
 
+    @property
+    def _is_sound(self) -> bool:
+        """Whether the disk did all that was asked of it since the start."""
+        return not self.failed.is_set() and self._gate.disk_takes_writes
+
     def _is_failed(self) -> float:
         return float(self.failed.is_set())
 
@@ -479,8 +483,13 @@ class Holdfast:
 
     def _settle(self) -> None:
         """Note that nothing that was written so far is in doubt."""
-        if not self.failed.is_set():
+        if not self._is_sound:
+            return
+        try:
             self._directory.sound_until(self._lease_clock())
+        except OSError as error:
+            _LOGGER.warning("how far everything is sound could not be noted: %s", error)
+        else:
             self._is_settled = True
 
     async def _open_ledger(self, raw: SQLiteDatabase, gate: Gate) -> Ledger:

@@ -41,11 +41,24 @@ class Mount:
     def mount(self) -> None:
         """Mount it; the log is replayed."""
         self.is_cut = False
-        _run("mount", "-o", "loop", "-t", self.kind, str(self.image), str(self.path))
+        options = "loop,errors=remount-ro" if self.kind == "ext4" else "loop"
+        _run("mount", "-o", options, "-t", self.kind, str(self.image), str(self.path))
 
     def unmount(self) -> None:
         """Unmount it."""
         _run("umount", str(self.path))
+
+    def make_read_only(self) -> None:
+        """Have ext4 find an error in itself: from now on it takes no writes, and gives what it has.
+
+        Source: Linux, Documentation/ABI/testing/sysfs-fs-ext4, and ext4's option errors=remount-ro.
+        """
+        device = Path(_run("findmnt", "-no", "SOURCE", str(self.path)).strip()).name
+        try:
+            Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1", "ascii")
+        except OSError as error:
+            msg = f"ext4 cannot be told to find an error: {error}"
+            raise NotHere(msg) from None
 
     def cut_the_power(self) -> None:
         """Let nothing more reach the disk, not even what the log holds in memory.
@@ -101,8 +114,9 @@ def _require_root() -> None:
         raise NotHere(msg)
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         msg = f"{' '.join(command[:1])} failed: {done.stderr.strip()[:200]}"
         raise NotHere(msg)
+    return done.stdout

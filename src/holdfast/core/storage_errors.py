@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from holdfast.core.failure import HoldfastError
 
@@ -33,6 +33,11 @@ class ReadOnly(HoldfastError):
     """No changes are taken for now; pulls go on."""
 
     fault: ClassVar[str] = "operator"
+
+    @classmethod
+    def of_the_disk(cls) -> Self:
+        """Return what is told to whoever finds that the system made the file system read-only."""
+        return cls("The registry's disk takes no writes any more. Nothing was changed; pulls go on.")
 
 
 class StorageFailed(HoldfastError):

@@ -7,7 +7,8 @@ Reading goes on whatever the gate says.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import logging
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.core.errors import ReadOnly, StorageFull
 from holdfast.registry.binding import Act
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 SETTING = "the setting read_only"
 SWITCH = "an administrator"
+DISK = "the disk"
+_LOGGER: Final = logging.getLogger("holdfast.gate")
 
 
 class Gate:
@@ -47,6 +50,21 @@ class Gate:
     def open(self, who: str) -> None:
         """Take changes again, unless somebody else has a reason against it."""
         self._reasons.pop(who, None)
+
+    @property
+    def disk_takes_writes(self) -> bool:
+        """Whether the file system is one that can be written."""
+        return DISK not in self._reasons
+
+    def close_for_disk(self, error: BaseException) -> None:
+        """Hear, in any thread, that the file system is read-only, as after an error that the system found in it.
+
+        What was synced can still be read, so pulls go on. Only a start opens the gate again, as it examines what was
+        written last.
+        """
+        if self.disk_takes_writes:
+            _LOGGER.critical("the file system of the data is read-only: pulls go on, changes do not", exc_info=error)
+        self.close(DISK, "its file system takes no writes; have it repaired and mounted for writing, and restart")
 
     def require_open(self) -> None:
         """Raise ReadOnly while the gate is closed."""

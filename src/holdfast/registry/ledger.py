@@ -162,8 +162,8 @@ class Ledger:
     async def run(self) -> None:
         """Give places, sign and publish, until cancelled, or until the state turns out not to be what was published.
 
-        A disk that is full, a want of descriptors and witnesses that do not answer are waited for. Raises OSError when
-        the disk fails.
+        A disk that is full or read-only, a want of descriptors and witnesses that do not answer are waited for. Raises
+        OSError when the disk fails.
         """
         seen = -1
         while self.problem is None and not (self._ending and self._is_at_rest()):
@@ -177,7 +177,9 @@ class Ledger:
             except LedgerDiverged as error:
                 self._stop(str(error))
             except (QuorumMissing, HoldfastError, OSError) as error:
-                if isinstance(error, OSError) and error.errno not in _PASSES:
+                if isinstance(error, OSError) and error.errno == errno.EROFS:
+                    self._gate.close_for_disk(error)
+                elif isinstance(error, OSError) and error.errno not in _PASSES:
                     raise
                 _LOGGER.warning("the ledger is not published: %s", error)
                 self._files.begin(self.published_size)  # what was half written is written anew

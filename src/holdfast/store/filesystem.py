@@ -11,7 +11,8 @@ docs/decisions/0002): hash what was written, fsync the file, link it under its n
 the folder. Only then may a database row name the blob, and only then may a client be told.
 
 An error of fsync means that the kernel may have dropped what it could not write and will call the next fsync a
-success; so it is never retried: `on_failure` is called, and the server stops writing.
+success; so it is never retried: `on_failure` is called, and the server stops writing. A file system that the system
+made read-only calls none a success: `on_read_only` is called, and what was synced before is still given.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from holdfast.core.digest import HEX_LENGTHS, Digest, new_hasher
-from holdfast.core.errors import BlobCorrupt, BlobNotFound, StorageFailed, StorageFull, TooManyFiles
+from holdfast.core.errors import BlobCorrupt, BlobNotFound, ReadOnly, StorageFailed, StorageFull, TooManyFiles
 from holdfast.store.failpoints import reach
 from holdfast.store.staged_file import REHASH_BYTES, StagedFile
 from holdfast.store.syncing import SyncFailed, sync_folder
@@ -73,11 +74,16 @@ class FilesystemBlobs:
         *,
         on_failure: Callable[[BaseException], None] | None = None,
         on_full: Callable[[], object] | None = None,
+        on_read_only: Callable[[BaseException], object] | None = None,
     ) -> None:
-        """Open the folder, made when it is not there. `on_full` hears when the disk has no room."""
+        """Open the folder, made when it is not there.
+
+        `on_full` hears when the disk has no room, `on_read_only` when its file system is not to be written any more.
+        """
         self._root = root
         self._on_failure = on_failure
         self._on_full = on_full
+        self._on_read_only = on_read_only
         self._unrecorded: set[tuple[Digest, str]] = set()
         self.damaged = 0
         """Files that were found damaged and set aside since the start."""
@@ -140,7 +146,8 @@ class FilesystemBlobs:
     async def discard(self, upload_id: str) -> None:
         """Delete what a session received."""
         reach("upload.before-discard")
-        await self._in_thread(_unlink, self._staging_path(upload_id))
+        with self._disk_errors():
+            await self._in_thread(_unlink, self._staging_path(upload_id))
 
     async def unknown_uploads(self, is_known: Callable[[str], bool]) -> list[str]:
         """List what sessions left behind that nobody knows any more."""
@@ -266,9 +273,10 @@ class FilesystemBlobs:
         set_aside(self._root, digest, generation)
 
     async def delete(self, digest: Digest, generation: str) -> None:
-        """Delete a blob that no database row names any more."""
+        """Delete a blob that no row names any more. Raises ReadOnly, StorageFailed: a start deletes it then."""
         self._verified.pop((digest, generation), None)
-        await self._in_thread(_delete, self._blob_path(digest, generation))
+        with self._disk_errors():
+            await self._in_thread(_delete, self._blob_path(digest, generation))
 
     def verified(self, digest: Digest, generation: str, *, intact: bool) -> None:
         """Note what a verification found; a damaged file is set aside, so that it is never served again."""
@@ -327,6 +335,10 @@ class FilesystemBlobs:
                 raise StorageFull from error
             if error.errno in _CROWDED:
                 raise TooManyFiles from error
+            if error.errno == errno.EROFS:
+                if self._on_read_only is not None:
+                    self._on_read_only(error)
+                raise ReadOnly.of_the_disk() from error
             if (fatal or isinstance(error, SyncFailed)) and self._on_failure is not None:
                 self._on_failure(error)
             msg = "The registry's disk refused to store the data. Nothing was kept; ask its operator."

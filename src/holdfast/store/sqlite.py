@@ -26,6 +26,7 @@ from holdfast.core.errors import (
     DatabaseBusy,
     GuardRefused,
     HoldfastError,
+    ReadOnly,
     StorageFailed,
     StorageFull,
     TooManyFiles,
@@ -56,6 +57,7 @@ _BUSY_TIMEOUT_MS: Final = 5_000
 _CROWDED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 """No descriptor is left: of this process, of the whole system."""
 
+_SYNCS: Final = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
 _CACHE_KIB: Final = 16_384
 _PAGES_PER_STEP: Final = 4_096
 _STATEMENT_CACHE: Final = 256
@@ -70,15 +72,18 @@ class SQLiteDatabase:
         *,
         on_failure: Callable[[BaseException], None] | None = None,
         make_room: Callable[[], bool] | None = None,
+        on_read_only: Callable[[BaseException], object] | None = None,
     ) -> None:
         """Open the file, check the settings, bring the schema up to date.
 
         `on_failure` is called, in the writer's thread, when the disk refused a commit: from then on nothing is written.
         `make_room` is called there when the disk is full; when it says that it made some, the commit is tried anew.
+        `on_read_only` is called there when the file system is not to be written any more; reading goes on.
         """
         _check_version()
         self._on_failure = on_failure
         self._make_room = make_room
+        self._on_read_only = on_read_only
         self._failed: BaseException | None = None
         self._last_job: Callable[[Transaction], None] | None = None
         self.commits = 0
@@ -154,8 +159,9 @@ class SQLiteDatabase:
                 self._roll_back()
                 self._run(batch)
         except Exception as error:  # noqa: BLE001 - whatever broke the commit, every job of it must hear of it
+            read_only = _is_read_only(error, self._writer)
             self._roll_back()
-            self._refuse(batch, error)
+            self._refuse(batch, error, read_only=read_only)
         finally:
             self.commits += 1
 
@@ -173,16 +179,16 @@ class SQLiteDatabase:
         self._writer.execute("COMMIT")
         reach("commit.after")
 
-    def _refuse(self, batch: list[_Job], error: Exception) -> None:
-        """Tell every job of a batch that was rolled back; nothing more is written unless it was for want of room."""
-        if _is_full(error) or isinstance(error, apsw.BusyError):
-            for job in batch:
-                job.error = StorageFull() if _is_full(error) else DatabaseBusy()
-            return
-        self._failed = error
+    def _refuse(self, batch: list[_Job], error: Exception, *, read_only: bool) -> None:
+        """Tell every job of a batch that was rolled back; nothing more is written unless this passes by itself."""
+        passing = _passing(error, read_only=read_only)
+        if passing is None:
+            self._failed = error
         for job in batch:
-            job.error = _failed(error)
-        if self._on_failure is not None:
+            job.error = _failed(error) if passing is None else passing()
+        if read_only and self._on_read_only is not None:
+            self._on_read_only(error)
+        elif passing is None and self._on_failure is not None:
             self._on_failure(error)
 
     def _roll_back(self) -> None:
@@ -320,6 +326,22 @@ def _is_full(error: Exception) -> bool:
     return isinstance(error, apsw.FullError) or code == apsw.SQLITE_IOERR_SHMSIZE
 
 
+def _is_read_only(error: Exception, connection: apsw.Connection) -> bool:
+    """Whether the file system refused because it is read-only."""
+    is_system = isinstance(error, apsw.IOError) and connection.system_errno == errno.EROFS
+    return is_system or isinstance(error, apsw.ReadOnlyError)
+
+
+def _passing(error: Exception, *, read_only: bool) -> Callable[[], HoldfastError] | None:
+    """Return what makes the error to tell where a commit surely left nothing behind; None where that is in doubt."""
+    if _is_full(error):
+        return StorageFull
+    if isinstance(error, apsw.BusyError):
+        return DatabaseBusy
+    is_sync = getattr(error, "extendedresult", None) in _SYNCS
+    return ReadOnly.of_the_disk if read_only and not is_sync else None
+
+
 def _outcome(run: Callable[[Transaction], T], statements: _Statements) -> tuple[T | None, BaseException | None]:
     """Run one job of a commit; return its result, or its error when nothing of it remains."""
     execute = statements.connection.execute
@@ -328,7 +350,7 @@ def _outcome(run: Callable[[Transaction], T], statements: _Statements) -> tuple[
     error: BaseException | None = None
     try:
         result = run(statements)
-    except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError):
+    except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError):
         raise  # the whole batch is lost, not this job alone
     except apsw.ConstraintError as refused:
         _LOGGER.exception("the database refused a change")
