@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import shutil
-import ssl
 import time
 from collections import Counter
 from functools import partial
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.client import issuer
 from holdfast.client.witness import WitnessAnswer, WitnessClient, WitnessUnreachable
-from holdfast.core.errors import ConfigurationInvalid, DatabaseBusy, ReadOnly, StorageFailed, StorageFull
+from holdfast.core.errors import DatabaseBusy, ReadOnly, StorageFailed, StorageFull
 from holdfast.core.forwarding import is_trusted, networks
 from holdfast.core.mutability import MutabilitySettings, TagMutability
 from holdfast.core.quota import Resource
+from holdfast.faces.certificate import ServerCertificate
 from holdfast.faces.ecr import ECRFace
 from holdfast.faces.forwarded import behind
 from holdfast.faces.http import Handler, Request, Response
@@ -144,6 +145,7 @@ class Holdfast:
         self._swept = False
         self._is_settled = False
         self._tracing: Tracing | None = None
+        self._certificate: ServerCertificate | None = None
         self._errors: Counter[str] = Counter()
         self.made_up_key: tuple[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -246,7 +248,8 @@ class Holdfast:
     def _begin_background_work(self) -> None:
         scrubbing = self._scrub.run(self._unclean_since, self._settle)
         of_images = (self.pulls.run(), self.storage_classes.run(), self.lifecycle.run())
-        works = (self._collect(), self._watch_room(), scrubbing, *of_images)
+        renewal = (self._certificate.run(),) if self._certificate is not None else ()
+        works = (self._collect(), self._watch_room(), scrubbing, *of_images, *renewal)
         self._background = [asyncio.create_task(work) for work in works]
         self._ledger_work = asyncio.create_task(self._keep_ledger())
         self._flows.start()
@@ -263,7 +266,7 @@ class Holdfast:
             handler,
             settings.host,
             settings.port,
-            ssl_context=_tls(settings),
+            ssl_context=self._certificate.context if self._certificate is not None else None,
             limits=Limits(connections=settings.max_connections, shutdown_grace_seconds=settings.shutdown_seconds),
             on_request_done=self._on_request_done,
         )
@@ -276,6 +279,8 @@ class Holdfast:
     def _open(self, settings: Settings) -> tuple[SQLiteDatabase, Gate]:
         """Take the data directory and open what lies in it."""
         self._loop = asyncio.get_running_loop()
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self._certificate = ServerCertificate(settings.tls_cert, settings.tls_key)
         self._witnesses = WitnessClient(ca_bundle=str(settings.upstream_ca) if settings.upstream_ca else None)
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = DataDirectory(settings.data)
@@ -376,6 +381,10 @@ class Holdfast:
                 "holdfast_ledger_stopped": ("1 when the ledger signs nothing.", lambda: bool(self._ledger.problem)),
                 "holdfast_disk_full": ("1 while new content waits for room.", lambda: self._reserve.is_full),
                 "holdfast_reserve_bytes": ("Room kept back on the disk.", lambda: self._reserve.held_bytes),
+                "holdfast_tls_certificate_not_after_timestamp_seconds": (
+                    "When the certificate that is served ends; +Inf without TLS.",
+                    lambda: self._certificate.ends_at if self._certificate is not None else math.inf,
+                ),
                 **self._gauges_of_use(),
             },
             {
@@ -552,17 +561,3 @@ def _require_metrics(who: str, access: Access, registry: Registry, request: Requ
         return
     caller = access.authenticate(request.headers.get("authorization"), connection_of(request))
     access.require(caller, registry, "holdfast:GetMetrics")
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        msg = f"The TLS certificate or key cannot be used: {error}"
-        raise ConfigurationInvalid(msg) from None
-    return context
