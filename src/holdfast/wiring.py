@@ -63,6 +63,7 @@ from holdfast.registry.resource_policies import RepositoryPolicy, ResourcePolici
 from holdfast.registry.scanning import Scanning
 from holdfast.registry.scrub import Scrub
 from holdfast.registry.seal import Seal
+from holdfast.registry.seal_keys import SealKeys
 from holdfast.registry.sessions import Sessions
 from holdfast.registry.signing import Signing
 from holdfast.registry.storage_class import StorageClasses
@@ -218,6 +219,7 @@ class Holdfast:
                 mode=Mode(raw, gate, access, clock),
                 scrub=self._scrub,
                 seal=seal,
+                seal_keys=SealKeys(self._database, access, seal, clock),
                 clock=clock,
             ),
             on_error=self._count_error,

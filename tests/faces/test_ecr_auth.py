@@ -327,6 +327,7 @@ IN_A_REGISTRY_OURS: dict[str, dict[str, Any]] = {
     "MoveAccount": {"accountId": ACCOUNT, "unitId": "ou-x"},
     "PutGuardrail": {"name": "g", "document": "{}"},
     "PutRegistrySettings": {"deletedTags": "free"},
+    "RotateSealKey": {},
     "SetReadOnly": {"readOnly": False},
     "StartScrub": {},
 }

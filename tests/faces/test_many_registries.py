@@ -197,6 +197,30 @@ def test_a_registry_is_made_by_operation_and_joins_the_organisation(
         assert refusal(theirs.list_principals, registryId=ACCOUNT).code == "AccessDeniedException"
 
 
+def test_what_concerns_all_accounts_is_not_for_the_administrator_of_one(server: RunningServer) -> None:
+    """They share one mode, one ledger, one scrub and one key: else one tenant could stop the others."""
+    everything = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    with contextlib.closing(server.aws("holdfast")) as ours:
+        vkey = ours.get_ledger_status()["keys"][0]["vkey"]
+        ours.create_principal(name="chief", policies=[json.dumps(everything)], registryId=OTHER)
+        made = ours.create_access_key(name="chief", registryId=OTHER)
+    chief = (made["accessKeyId"], made["secretAccessKey"])
+    with contextlib.closing(aws(server, "holdfast", REGION, chief)) as theirs:
+        calls: tuple[tuple[Any, dict[str, Any]], ...] = (
+            (theirs.set_read_only, {"readOnly": True}),
+            (theirs.start_scrub, {}),
+            (theirs.describe_scrub, {}),
+            (theirs.add_ledger_key, {}),
+            (theirs.retire_ledger_key, {"vkey": vkey}),
+            (theirs.rotate_seal_key, {"endTokens": True}),
+            (theirs.collect_garbage, {}),
+        )
+        for call, parameters in calls:
+            code, message = refusal(call, **parameters)
+            assert (code, "for the account that manages" in message) == ("AccessDeniedException", True), call
+        assert theirs.get_read_only()["readOnly"] is False
+
+
 def test_a_guardrail_on_a_unit_denies_what_is_not_immutable(
     server: RunningServer, keys: dict[str, tuple[str, str]]
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {
     "Server": ("serve", "ready", "demo", "gc"),
     "Repositories and tags": ("repo", "tags", "tag", "forget", "apply"),
-    "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate"),
+    "Care": ("read-only", "scrub", "fsck", "backup", "restore", "migrate", "reseal"),
     "Ledger": ("ledger", "witness", "investigate", "evidence", "watch"),
     "Other registries": ("upstream", "replication"),
     "Images": ("push", "pull", "lifecycle", "orphans"),
@@ -52,6 +52,7 @@ PLACES: Final = {
     "demo": "holdfast.cli.demo:demo",
     "gc": "holdfast.cli.gc:gc",
     "read-only": "holdfast.cli.read_only:read_only",
+    "reseal": "holdfast.cli.reseal:reseal",
     "backup": "holdfast.cli.backup:backup",
     "migrate": "holdfast.cli.migrate:migrate",
     "restore": "holdfast.cli.backup:restore",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from holdfast.registry.scanning import Scanning
     from holdfast.registry.scrub import Scrub
     from holdfast.registry.seal import Seal
+    from holdfast.registry.seal_keys import SealKeys
     from holdfast.registry.signing import Signing
     from holdfast.registry.storage_class import StorageClasses
     from holdfast.registry.templates import Templates
@@ -89,6 +90,7 @@ class UseCases:
     mode: Mode
     scrub: Scrub
     seal: Seal
+    seal_keys: SealKeys
     clock: Callable[[], int]
 
 

@@ -37,15 +37,22 @@ OWN_ONLY: Final = frozenset({"ecr:GetAuthorizationToken"})
 
 OF_THE_SERVER: Final = frozenset(
     {
+        "holdfast:AddLedgerKey",
         "holdfast:AttachGuardrail",
         "holdfast:CollectGarbage",
         "holdfast:CreateRegistry",
         "holdfast:CreateUnit",
         "holdfast:DeleteGuardrail",
         "holdfast:DeleteUnit",
+        "holdfast:DescribeScrub",
         "holdfast:DetachGuardrail",
+        "holdfast:GetMetrics",
         "holdfast:MoveAccount",
         "holdfast:PutGuardrail",
+        "holdfast:RetireLedgerKey",
+        "holdfast:RotateSealKey",
+        "holdfast:SetReadOnly",
+        "holdfast:StartScrub",
     }
 )
 """What concerns all accounts: for principals of the managing account alone."""

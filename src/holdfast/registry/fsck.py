@@ -18,7 +18,7 @@ from holdfast.core.errors import HoldfastError, StorageFailed
 from holdfast.core.manifest import Kind
 from holdfast.core.manifest import parse as parse_manifest
 from holdfast.registry.seal import Seal, SealBroken
-from holdfast.store import examination, usage
+from holdfast.store import accounts, examination, usage
 from holdfast.store.entries import EntryKind
 
 if TYPE_CHECKING:
@@ -326,11 +326,11 @@ class Examination:
             yield Finding(Problem.USAGE_WRONG, whose, f"it says {told}, there are {counted}")
 
     def _secrets(self) -> Iterator[Finding]:
-        sealed = examination.sealed_secrets(self._database)
+        sealed = accounts.sealed_secrets(self._database)
         if not sealed:
             return
         try:
-            seal = Seal(self._seal_key.read_bytes().strip())
+            seal = Seal(self._seal_key.read_bytes())
         except (OSError, HoldfastError) as error:
             yield Finding(Problem.SECRET_SEALED_OTHERWISE, "seal.key", str(error))
             return

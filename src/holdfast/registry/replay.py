@@ -193,6 +193,7 @@ _WITHOUT_EFFECT: Final = frozenset(
         EntryKind.IMAGE_REPLICATED,
         EntryKind.REPLICATION_FAILED,
         EntryKind.LEDGER_RECOVERED,
+        EntryKind.SEAL_KEY_ROTATED,
     }
 )
 """Kinds that changed nothing that a replay would have to change again."""

@@ -86,6 +86,16 @@ def access_keys(reader: Reader, principal_arn: str) -> list[AccessKeyRow]:
     return [AccessKeyRow(*cast("tuple[Any, ...]", row)) for row in rows]
 
 
+def sealed_secrets(reader: Reader) -> list[tuple[str, str]]:
+    """List the ids of all access keys, and their sealed secrets."""
+    return cast("list[tuple[str, str]]", reader.rows("SELECT id, sealed_secret FROM access_keys ORDER BY id"))
+
+
+def write_secret(txn: Transaction, key_id: str, sealed: str) -> None:
+    """Write the secret of an access key, sealed anew."""
+    txn.run("UPDATE access_keys SET sealed_secret = ? WHERE id = ?", sealed, key_id)
+
+
 def insert_access_key(txn: Transaction, row: AccessKeyRow) -> None:
     """Write a new access key."""
     txn.run(

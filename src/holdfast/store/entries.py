@@ -58,6 +58,7 @@ class EntryKind(StrEnum):
     PRINCIPAL_DELETED = "principal-deleted"
     ACCESS_KEY_CREATED = "access-key-created"
     ACCESS_KEY_DELETED = "access-key-deleted"
+    SEAL_KEY_ROTATED = "seal-key-rotated"
     TEMPLATE_CHANGED = "template-changed"
     PULL_THROUGH_RULE_CHANGED = "pull-through-rule-changed"
     UPSTREAM_CREDENTIAL_CHANGED = "upstream-credential-changed"

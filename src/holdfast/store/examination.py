@@ -217,11 +217,6 @@ def entries_page(reader: Reader, *, after: int, limit: int) -> list[tuple[int, i
     return cast("list[tuple[int, int, str, str | None, str | None, str]]", rows)
 
 
-def sealed_secrets(reader: Reader) -> list[tuple[str, str]]:
-    """List the ids of access keys and their sealed secrets."""
-    return cast("list[tuple[str, str]]", reader.rows("SELECT id, sealed_secret FROM access_keys ORDER BY id"))
-
-
 # --- repairs ---------------------------------------------------------------------------------------------------------
 
 

@@ -150,6 +150,17 @@ def write_credential(txn: Transaction, registry_id: int, row: CredentialRow) -> 
     )
 
 
+def sealed_credentials(reader: Reader) -> list[tuple[int, str, str]]:
+    """List the credentials of all registries: registry, name, and what is sealed."""
+    rows = reader.rows("SELECT registry_id, name, sealed FROM upstream_credentials ORDER BY registry_id, name")
+    return cast("list[tuple[int, str, str]]", rows)
+
+
+def write_sealed(txn: Transaction, registry_id: int, name: str, sealed: str) -> None:
+    """Write what a credential has sealed anew; it is no change of the credential."""
+    txn.run("UPDATE upstream_credentials SET sealed = ? WHERE registry_id = ? AND name = ?", sealed, registry_id, name)
+
+
 def delete_credential(txn: Transaction, registry_id: int, name: str) -> bool:
     """Delete a credential; say whether it was there."""
     return txn.run("DELETE FROM upstream_credentials WHERE registry_id = ? AND name = ?", registry_id, name) > 0

@@ -1,4 +1,4 @@
-"""The care of a server that runs: whether it takes changes, and the scrub."""
+"""The care of a server that runs: whether it takes changes, the scrub, the key that seals."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ async def set_read_only(call: Call) -> Result:
 
 def _state(reasons: list[str]) -> Result:
     return {"readOnly": bool(reasons), "reasons": reasons}
+
+
+async def rotate_seal_key(call: Call) -> Result:
+    """Seal with a new key from now on."""
+    end_tokens = bool(call.parameters.get("endTokens"))
+    await call.use.seal_keys.rotate(call.caller, call.registry, end_tokens=end_tokens, through=THROUGH)
+    return {}
 
 
 async def start_scrub(call: Call) -> Result:
@@ -64,6 +71,7 @@ def _scrub(now: Pass, totals: dict[str, int]) -> Result:
 CARE: Final[dict[str, Operation]] = {
     "DescribeScrub": describe_scrub,
     "GetReadOnly": get_read_only,
+    "RotateSealKey": rotate_seal_key,
     "SetReadOnly": set_read_only,
     "StartScrub": start_scrub,
 }
