@@ -67,7 +67,7 @@ from holdfast.registry.seal_keys import SealKeys
 from holdfast.registry.sessions import Sessions
 from holdfast.registry.signing import Signing
 from holdfast.registry.storage_class import StorageClasses
-from holdfast.registry.templates import Templates
+from holdfast.registry.templates import Document, Templates
 from holdfast.registry.upkeep import Upkeep
 from holdfast.registry.uploads import Uploads
 from holdfast.store import content, entries, failpoints, flows, replications, usage
@@ -165,12 +165,7 @@ class Holdfast:
         access = Access(self._database, seal, clock, management=settings.account_id, rates=rates)
         registries = Registries(self._database, access, registry, clock)
         on_push = MutabilitySettings(TagMutability(settings.create_on_push)) if settings.create_on_push else None
-        templates = Templates(
-            self._database,
-            access,
-            clock,
-            {"repositoryPolicy": RepositoryPolicy(), "lifecyclePolicy": PolicyOfTemplate()},
-        )
+        templates = self._made_templates(access)
         repositories = Repositories(self._database, access, clock, templates, create_on_push=on_push)
         self.pulls = Pulls(self._database, access, clock)
         blobs = Blobs(self._database, self._store, access, repositories, leases)
@@ -341,6 +336,10 @@ class Holdfast:
     def _changes(self) -> int:
         """Give a number that differs after each commit and after each blob that was set aside; odd during a commit."""
         return self._database.commits + 2 * self._store.damaged
+
+    def _made_templates(self, access: Access) -> Templates:
+        policies: dict[str, Document] = {"repositoryPolicy": RepositoryPolicy(), "lifecyclePolicy": PolicyOfTemplate()}
+        return Templates(self._database, access, self._clock, policies)
 
     def _made_scrub(self, raw: SQLiteDatabase, access: Access) -> Scrub:
         settings = self.settings
