@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from faces.test_ecr_tls import write_certificate
 from holdfast.core.errors import ConfigurationInvalid
@@ -121,3 +122,12 @@ def test_files_that_do_not_go_together_do_not_start(tmp_path: Path) -> None:
         ServerCertificate(chain, key)
     with pytest.raises(ConfigurationInvalid, match="cannot be used"):
         ServerCertificate(tmp_path / "absent.pem", key)
+
+
+def test_a_key_with_a_password_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path)
+    opened = serialization.load_pem_private_key(key.read_bytes(), None)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    key.write_bytes(opened.private_bytes(*form, serialization.BestAvailableEncryption(b"secret")))
+    with pytest.raises(ConfigurationInvalid, match="cannot be used"):
+        ServerCertificate(chain, key)

@@ -58,7 +58,7 @@ class ServerCertificate:
         except ConfigurationInvalid as error:
             _LOGGER.warning("the certificate from before is served on: %s", error.message)
         else:
-            _LOGGER.warning("another certificate is served, good until %s", datetime.fromtimestamp(self.ends_at, UTC))
+            _LOGGER.info("another certificate is served, good until %s", datetime.fromtimestamp(self.ends_at, UTC))
 
     def _choose(self, handshake: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         del name, context
@@ -78,7 +78,8 @@ class ServerCertificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         try:
-            context.load_cert_chain(self._chain, self._key)
+            # A key with a password is refused: OpenSSL would ask for it on the terminal, and the server stand still.
+            context.load_cert_chain(self._chain, self._key, password=lambda: "")
             first = x509.load_pem_x509_certificates(self._chain.read_bytes())[0]
         except (OSError, ValueError) as error:  # an SSLError is an OSError
             msg = f"The TLS certificate or key cannot be used: {error}"
