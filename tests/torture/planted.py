@@ -241,6 +241,16 @@ BUGS: Final = (
         tests=("tests/ledger/test_rollback.py", "-k", "old_state"),
     ),
     Bug(
+        "the ledger is done when every entry has its place",
+        ((_RULES, "                if self._is_at_rest():  #", "                if not statements.pending(self._database, 1):  #"),),
+        tests=("tests/ledger/test_unawaited.py",),
+    ),
+    Bug(
+        "tokens outlive the end of all tokens",
+        ((_RULES, "            if key.opens_tokens or purpose in AT_REST:\n", "            if key:\n"),),
+        tests=("tests/faces/test_seal_key.py", "-k", "end_at_once"),
+    ),
+    Bug(
         "a held tag follows upstream when it drifts",
         (
             (_RULES, "names is None or found.mutability.judge(seen.tag).held:", "names is None:"),
