@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from commands import Commands, environment
 from holdfast import care
+from holdfast.core.errors import ConfigurationInvalid
 from holdfast.registry import seal as sealing
 from holdfast.registry.seal import Seal, SealBroken
 from images import image, push, sha256
@@ -173,8 +176,21 @@ def test_a_damaged_key_file_opens_nothing(damaged: str) -> None:
     if text.strip() == key:
         assert Seal(text.encode()).open("a", Seal(key.encode()).seal("a", {})) == {}
         return
-    with pytest.raises(Exception, match="damaged"):
+    with pytest.raises(ConfigurationInvalid, match="damaged"):
         Seal(text.encode())
+
+
+WORDS = ("c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI=", "a/b", "1", "secrets", "", " ", "\n", "\r")
+LINES = st.lists(st.sampled_from(WORDS))
+
+
+@given(st.binary(max_size=200) | LINES.map(" ".join).map(str.encode) | LINES.map("\n".join).map(str.encode))
+def test_whatever_the_key_file_holds_it_is_keys_or_damaged(content: bytes) -> None:
+    try:
+        seal = Seal(content)
+    except ConfigurationInvalid:
+        return
+    assert seal.open("secret", seal.seal("secret", {"is": 1})) == {"is": 1}
 
 
 def test_a_key_that_opens_secrets_alone_opens_no_token(tmp_path: Path) -> None:

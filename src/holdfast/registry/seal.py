@@ -46,7 +46,7 @@ class _Key:
     opens_tokens: bool = True
 
     @classmethod
-    def parse(cls, line: str) -> Self:
+    def of(cls, line: str) -> Self:
         text, *rest = line.split(" ")
         retired_at = int(rest[0]) if rest else None
         if rest[1:] not in ([], [_SECRETS_ALONE]):
@@ -69,7 +69,7 @@ class Seal:
         """`keys` is what a key file holds. Raises ConfigurationInvalid when that is damaged."""
         self._path = path
         try:
-            self._keys = [_Key.parse(line) for line in keys.decode("ascii").strip().split("\n")]
+            self._keys = [_Key.of(line) for line in keys.decode("ascii").strip().split("\n")]
         except ValueError as error:
             msg = "The key file of the data directory is damaged; restore it from a backup."
             raise ConfigurationInvalid(msg) from error
