@@ -22,7 +22,7 @@ from json_api import (
     no_repository,
     policy,
 )
-from running import KEY_ID, REGION, SECRET, basic
+from running import KEY_ID, REGION, SECRET, basic, on_loop
 
 if TYPE_CHECKING:
     from running import RunningServer
@@ -415,3 +415,31 @@ def test_who_claims_to_have_signed_is_remembered_once_that_is_proved(
     with closing(Api(server, KEY_ID, "wrong", now=clock.now)) as wrong:
         assert [remembered(wrong) for _ in range(3)] == [False] * 3
     assert [remembered(api) for _ in range(3)] == [False, True, True]
+
+
+def test_what_is_forgotten_is_not_remembered_by_a_request_under_way(
+    guarded: tuple[RunningServer, Clock], api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when all tokens end while the body of a request comes that was signed with one."""
+    found: list[tuple[Access, tuple[Any, ...], Claim]] = []
+    claimed = Access.claimed
+
+    def watched(access: Access, *given: Any) -> Claim | None:
+        claim = claimed(access, *given)
+        assert claim is not None
+        found.append((access, given, claim))
+        return claim
+
+    monkeypatch.setattr(Access, "claimed", watched)
+    api("DescribeRepositories", unsigned={"User-Agent": "of another test"})
+    [(access, given, claim)] = found
+    assert claim.keep is not None
+
+    async def again() -> Claim | None:
+        access.forget()
+        assert claim.keep is not None
+        claim.keep()
+        return claimed(access, *given)
+
+    looked_up = on_loop(guarded[0], again)
+    assert looked_up.keep is not None, "looked up anew"

@@ -87,9 +87,6 @@ class _Memory(Generic[T]):
             self._kept.popitem(last=False)
         self._kept[asked] = (answer, longest if until is None else min(until, longest), version)
 
-    def clear(self) -> None:
-        self._kept.clear()
-
 
 class Access:
     """Authentication and authorization over the principals in the database."""
@@ -161,8 +158,8 @@ class Access:
         """
         now, version = self._clock(), self.authority.version()
         self._failures.check(connection.source, key_id, now)
-        asked = (key_id, connection, session_token)
-        proved = self._claims.get(asked, now, version)
+        asked, claims = (key_id, connection, session_token), self._claims
+        proved = claims.get(asked, now, version)
         if proved is not None:
             return proved
         if session_token is not None:
@@ -178,7 +175,8 @@ class Access:
         def keep() -> None:
             # As of the time at which it was looked up: whatever changed since makes it worthless. Kept before it is
             # proved, it would let a stranger who knows the id of a key push everybody else out of the memory.
-            self._claims.keep(asked, Claim(caller, secret, None), now, version, caller.until)
+            # And where it was looked up: a memory that was given up meanwhile (`forget`) takes it with it.
+            claims.keep(asked, Claim(caller, secret, None), now, version, caller.until)
 
         return Claim(caller, secret, keep)
 
@@ -225,8 +223,7 @@ class Access:
 
     def forget(self) -> None:
         """Drop every remembered caller; called when a principal, key or policy changed, before that is told."""
-        self._remembered.clear()
-        self._claims.clear()
+        self._remembered, self._claims = _Memory(), _Memory()
 
     def seal_secret(self, secret: str) -> str:
         """Seal the secret of an access key for the database."""
